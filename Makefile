@@ -1,0 +1,47 @@
+# From Encoder to Generator. `make` alone lists what can be made.
+#
+# PYTHON       the Python that makes .venv, 3.11 or later
+# TORCH_INDEX  a package index to install PyTorch from, such as PyTorch's own for CPU-only builds
+# NB           the notebooks that `make notebooks` executes, all when empty
+# ARGS         further options for JupyterLab
+# JOBS         tests and notebooks that run at a time
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+NB ?=
+ARGS ?=
+JOBS ?= 2
+
+RUN := .venv/bin/python
+# loadscope keeps the tests of one module, or the cells of one notebook, on one worker.
+PYTEST := $(RUN) -m pytest -q -p no:benchmark -n $(JOBS) --dist loadscope
+# Strict: what each cell prints is compared with what is committed.
+NBVAL := $(PYTEST) -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=120 \
+	--nbval-sanitize-with=tests/nbval.cfg notebooks
+
+.PHONY: help venv lab test notebooks bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+venv:  ## make .venv, or bring it up to date (the targets below do it themselves)
+	@TORCH_INDEX="$(TORCH_INDEX)" $(PYTHON) tools/make_venv.py
+
+lab: venv  ## open JupyterLab on the first notebook
+	$(RUN) tools/lab.py $(ARGS)
+
+test: venv  ## check style, modules, notebooks, and notebooks as on another processor
+	$(RUN) -m ruff check .
+	$(PYTEST) tests
+	$(NBVAL)
+	$(RUN) tools/second_processor.py $(NBVAL)
+
+notebooks: venv  ## execute and save all notebooks, or some: NB=notebooks/03_*.ipynb
+	$(RUN) tools/run_notebooks.py $(NB)
+
+bench: venv  ## measure speed: ours in NumPy against the same in PyTorch
+	$(RUN) -m pytest -q benchmarks
+
+clean:  ## remove .venv and everything that tools leave behind, but no downloaded data
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .benchmarks build *.egg-info
+	find . -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf

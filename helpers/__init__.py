@@ -1,0 +1,54 @@
+"""Reusable code of *From Encoder to Generator*. Where things are:
+
+data          the data sets, each a Dataset with train, validation and test splits
+scratch       an encoder, a decoder, a VAE and its training in NumPy, as notebooks 00-03 build them
+evaluation    the board of held-out likelihoods, nearest neighbours, bits per dimension
+exercises     the exercises of every notebook: check, hint, solution
+plotting      figures with alt text, in one style
+progress      a live bar for a person, a few lines for the record
+"""
+
+import os
+import random
+
+__all__ = ["device", "setup"]
+__version__ = "0.1.0"
+
+
+def setup(seed=0, threads=1):
+    """Make a notebook repeatable, and return the NumPy generator that it draws from.
+
+    Seeds Python, NumPy and PyTorch; asks PyTorch for deterministic algorithms; limits linear algebra to
+    ``threads`` threads (one is fastest for models as small as ours, and gives the same sums every time;
+    None leaves the number alone); switches on the series' plot style.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+    import threadpoolctl
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - for libraries that still read the global state
+    torch.manual_seed(seed)
+    # cuBLAS needs this to be deterministic, and reads it once, when a GPU is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    if threads is not None:
+        torch.set_num_threads(threads)
+        threadpoolctl.threadpool_limits(threads)
+    plt.style.use("helpers.style")
+    return np.random.default_rng(seed)
+
+
+def device(name=None):
+    """The torch device to compute on: ``name`` if given, else a GPU when there is one, else the CPU."""
+    import torch
+
+    if name is None:
+        if torch.cuda.is_available():
+            name = "cuda"
+        elif torch.backends.mps.is_available():
+            name = "mps"
+        else:
+            name = "cpu"
+    return torch.device(name)

@@ -1,0 +1,44 @@
+"""1,797 real handwritten digits of 8 × 8 pixels, as they ship inside scikit-learn.
+
+Thirteen people wrote them on paper forms; each pixel counts the inked dots in a 4 × 4 cell of a 32 × 32
+bitmap, 0 to 16. It is the test part of Alpaydin and Kaynak's Optical Recognition of Handwritten Digits
+(UCI, 1998).
+"""
+
+from helpers.data.dataset import Dataset
+
+THRESHOLD = 0.5  # a pixel is ink when at least half of its cell was inked
+
+
+def load(binary=True) -> Dataset:
+    """The digits as rows of 64 pixels, labelled 0 to 9: 1,250 train, 250 validation, 250 test.
+
+    ``binary=True`` gives pixels 0 or 1; ``binary=False`` gives the same images, in the same splits, in
+    grey from 0 to 1. Images that are equal once they are binary count as duplicates in both forms.
+    """
+    from sklearn.datasets import load_digits  # slow to import, and needed only here
+
+    raw = load_digits()
+    grey = raw.data / 16.0  # (1797, 64)
+    ink = grey >= THRESHOLD
+    return Dataset.make(
+        "digits, binary" if binary else "digits, grey",
+        ink.astype(float) if binary else grey,
+        raw.target,
+        key=ink,
+        names=tuple("0123456789"),
+        shape=(8, 8),
+        low=0,
+        high=1,
+        source="scikit-learn (Alpaydin and Kaynak, 1998)",
+    )
+
+
+def threshold_jitter(grey, rng, width=0.1):
+    """Draw the digits' ink anew: binarise each grey image (N, 64) at its own threshold, 0.5 ± ``width``.
+
+    A slightly higher threshold gives a thinner stroke, a lower one a thicker stroke: a new binary image
+    of the same digit. For training only; the data that we score is binarised at 0.5.
+    """
+    threshold = THRESHOLD + width * rng.uniform(-1, 1, size=(len(grey), 1))
+    return (grey >= threshold).astype(grey.dtype)

@@ -1,0 +1,123 @@
+"""Judging generative models: the board of held-out likelihoods, bits per dimension, nearest neighbours.
+
+Everything is in nats per example (summed over dimensions, averaged over examples) unless its name says bits.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+BOARD_FILE = Path(__file__).resolve().parent.parent / "data" / "board.json"
+RECORD = "HELPERS_RECORD"  # set only by `make notebooks`: rows and pictures may be written
+
+
+class Board:
+    """The table that grows through the series: held-out nats per image on the 250 binary test digits.
+
+    ``Board("03")`` already holds the rows that notebooks 00 to 02 measured. A notebook adds its own with
+    :meth:`add` and prints the table with :meth:`show`. Rows live in ``data/board.json`` together with the
+    value for every single image, so that two models can be compared image by image.
+
+    Each row says what its number is: ``exact`` (the likelihood itself), ``ELBO`` (an upper bound on the
+    negative log-likelihood) or ``IWAE-k`` (a tighter bound, from k codes an image). A model that gives no
+    likelihood at all gets a row without a number, labelled ``none``.
+    """
+
+    images = 250
+
+    def __init__(self, notebook: str, file: Path = BOARD_FILE):
+        self.notebook, self.file = notebook, file
+        stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+        self.rows = [row for row in stored if row["notebook"] < notebook]
+
+    def add(self, model: str, nll, label: str):
+        """Add a row: ``nll`` (250,) is minus the log-likelihood, or a bound on it, of every test image in nats.
+
+        With the label ``none``, nll is None. Raises ValueError when nll has another shape or is not finite,
+        or when there is no such label.
+        """
+        if label not in ("exact", "ELBO", "none") and not label.removeprefix("IWAE-").isdigit():
+            raise ValueError(f"{model}: the label is {label!r}; say 'exact', 'ELBO', 'IWAE-k' with k a number, "
+                             "or 'none'.")  # fmt: skip
+        if label == "none":
+            if nll is not None:
+                raise ValueError(f"{model}: a row labelled 'none' has no likelihood; give nll=None.")
+            self._put({"model": model, "label": label, "notebook": self.notebook, "nll": None})
+            return
+        nll = np.asarray(nll, float)
+        if nll.shape != (self.images,):
+            raise ValueError(f"{model}: found nll of shape {nll.shape}; give one number for each of the "
+                             f"{self.images} test images, not their mean.")  # fmt: skip
+        if not np.isfinite(nll).all():
+            raise ValueError(f"{model}: nll holds NaN or infinity; some image has probability 0.")
+        self._put({"model": model, "label": label, "notebook": self.notebook, "nll": nll.round(4).tolist()})
+
+    def _put(self, row):
+        self.rows = [r for r in self.rows if r["model"] != row["model"]] + [row]
+        if os.environ.get(RECORD):
+            self._record()
+
+    def _record(self):
+        stored = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else []
+        mine = [r for r in self.rows if r["notebook"] == self.notebook]
+        rows = [r for r in stored if r["notebook"] != self.notebook] + mine
+        rows.sort(key=lambda r: r["notebook"])  # stable: a notebook's rows keep their order
+        text = "[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n"
+        write_text(self.file, text)
+
+    def nll(self, model: str) -> np.ndarray:
+        """The numbers (250,) behind one row."""
+        for row in self.rows:
+            if row["model"] == model and row["nll"] is not None:
+                return np.array(row["nll"])
+        raise KeyError(f"No number for {model!r} on the board; there is {', '.join(r['model'] for r in self.rows)}.")
+
+    def show(self):
+        """Print the table, best row last."""
+        print(f"THE BOARD   nats per image, {self.images} held-out binary digits, lower is better")
+        print(f"{'model':<34}{'nats':>6}{'± s.e.':>8}{'bits/pixel':>12}   {'what it is':<12}from")
+        for row in sorted(self.rows, key=lambda r: -np.inf if r["nll"] is None else -np.mean(r["nll"])):
+            if row["nll"] is None:
+                numbers = f"{'–':>6}{'–':>8}{'–':>12}"
+            else:
+                nll = np.array(row["nll"])
+                error = nll.std(ddof=1) / np.sqrt(len(nll))
+                numbers = f"{nll.mean():>6.2f}{error:>8.2f}{bits_per_dimension(nll.mean(), 64):>12.3f}"
+            print(f"{row['model']:<34}{numbers}   {row['label']:<12}{row['notebook']}")
+
+    def compare(self, a: str, b: str):
+        """Mean of nll(a) - nll(b) over the same images, and its standard error, in nats.
+
+        Images differ far more from each other than two models do on one image; subtracting image by
+        image takes that out. Negative: a is better.
+        """
+        difference = self.nll(a) - self.nll(b)
+        return difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
+
+
+def bits_per_dimension(nats, dimensions):
+    """Nats per example as bits per dimension: divided by log 2 and by the number of dimensions."""
+    return nats / np.log(2) / dimensions
+
+
+def nearest(x, reference):
+    """The closest row of ``reference`` (M, D) for each row of x (N, D): row numbers (N,) and squared distances (N,).
+
+    For binary images the squared distance counts the pixels that differ.
+    """
+    squared = (x**2).sum(axis=1)[:, None] - 2 * x @ reference.T + (reference**2).sum(axis=1)  # (N, M)
+    row = squared.argmin(axis=1)
+    return row, np.maximum(squared[np.arange(len(x)), row], 0)
+
+
+def write_text(path: Path, text: str):
+    """Write a whole file or nothing: to a temporary file beside it, which then takes its place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

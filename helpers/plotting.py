@@ -1,0 +1,123 @@
+"""Figures in one style, each with a sentence for those who cannot see it.
+
+The style sheet is ``helpers/style.mplstyle``; ``helpers.setup`` switches it on.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from helpers.evaluation import RECORD
+
+IMAGES = Path(__file__).resolve().parent.parent / "notebooks" / "images"
+
+
+def show(fig, alt: str, save: str | None = None):
+    """Show a figure as a crisp PNG, with ``alt`` as its text for screen readers, and close it.
+
+    The text is stored as the output's plain text, so that a reader without pictures, and a comparison of
+    two runs, get a description instead of ``<Figure size …>``. ``save`` names a file in
+    ``notebooks/images`` for pictures that other pages show; it is written by ``make notebooks`` alone.
+    """
+    from IPython.display import display
+
+    alt = " ".join(alt.split())
+    if len(alt) < 20:
+        raise ValueError(f"The alt text {alt!r} is too short; say in a sentence what there is to see.")
+    picture = io.BytesIO()
+    fig.savefig(picture, format="png", metadata={"Software": None})
+    if save and os.environ.get(RECORD):
+        IMAGES.mkdir(exist_ok=True)
+        (IMAGES / save).write_bytes(picture.getvalue())
+    width, height = (round(inches * 100) for inches in fig.get_size_inches())
+    plt.close(fig)
+    display(
+        {"image/png": picture.getvalue(), "text/plain": alt},
+        metadata={"image/png": {"width": width, "height": height, "alt": alt}},
+        raw=True,
+    )
+
+
+def montage(images, columns, shape=(8, 8), gap=1, fill=np.nan):
+    """Arrange images (N, D) of the given shape in one array, row by row, with ``gap`` pixels between them."""
+    images = np.asarray(images, float).reshape(-1, *shape)
+    rows = -(-len(images) // columns)
+    h, w = shape
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap), fill)
+    for i, image in enumerate(images):
+        top, left = i // columns * (h + gap), i % columns * (w + gap)
+        sheet[top : top + h, left : left + w] = image
+    return sheet
+
+
+def draw_images(ax, images, columns, shape=(8, 8), title=None, low=0, high=1):
+    """Draw images (N, D) on an axis as dark ink on white, ``columns`` in a row, on a pale grid."""
+    colours = plt.get_cmap("gray_r").with_extremes(bad="#dfe8f2")
+    ax.imshow(montage(images, columns, shape), cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    ax.set_axis_off()
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def image_rows(rows: dict, columns, shape=(8, 8), scale=0.55, low=0, high=1):
+    """A figure of labelled rows of images: ``rows`` maps a label to images (at least ``columns``, D)."""
+    label_width = 0.15 + 0.085 * max(map(len, rows))  # inches
+    width, height = columns * scale, scale * shape[0] / shape[1]
+    fig = plt.figure(figsize=(label_width + width, len(rows) * (height + 0.06)), layout="none")
+    for i, (label, images) in enumerate(rows.items()):
+        bottom = 1 - (i + 1) / len(rows)
+        box = (label_width / (label_width + width), bottom, width / (label_width + width), 0.94 / len(rows))
+        ax = draw_images(fig.add_axes(box), images[:columns], columns, shape, low=low, high=high)
+        ax.text(-0.08 / width, 0.5, label, transform=ax.transAxes, ha="right", va="center")
+    return fig
+
+
+def curves(history, labels=("train", "validation"), ylabel="nats per image", ax=None, start=1):
+    """Learning curves: history (epochs, len(labels)) against the epoch, numbered from ``start``."""
+    fig = None
+    if ax is None:
+        fig, ax = plt.subplots(figsize=(6, 3.2))
+    history = np.asarray(history)
+    epochs = np.arange(start, start + len(history))
+    for column, label in zip(history.T, labels, strict=True):
+        ax.plot(epochs, column, label=label)
+    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.legend()
+    return fig
+
+
+def shapes(blocks, title=None):
+    """Draw arrays as rectangles: blocks are (operator before it, name, rows, columns), all texts.
+
+    Sides are not to scale; equal texts get equal sides, so that one sees which of them must agree.
+    """
+    sides = {"1": 0.15, "K": 0.7, "N": 1.5, "64": 2.2}
+    fig, ax = plt.subplots(figsize=(8, 2.8))
+    x = 0.0
+    for i, (operator, name, rows, columns) in enumerate(blocks):
+        height, width = sides[rows], sides[columns]
+        ax.text(x, 0, operator, ha="center", va="center", fontsize=15)
+        x += 0.75
+        ax.add_patch(plt.Rectangle((x, -height / 2), width, height, facecolor=f"C{i}", alpha=0.25, edgecolor="k"))
+        ax.text(x + width / 2, 0 if height > 0.3 else 0.3, name, ha="center", va="center", fontsize=14)
+        ax.text(x + width / 2, -height / 2 - 0.1, columns, ha="center", va="top", color="#444444")
+        ax.text(x - 0.08, 0, rows, ha="right", va="center", color="#444444")
+        x += width + 0.35
+    ax.set(xlim=(0.2, x), ylim=(-1.5, 1.2), aspect="equal")
+    ax.set_title(title)
+    ax.set_axis_off()
+    return fig
+
+
+def code_map(ax, z, c, names="0123456789", title=None):
+    """Draw two-dimensional codes z (N, 2) as the characters that they belong to, c (N,), in colour."""
+    palette = plt.get_cmap("tab10")
+    for k, name in enumerate(names):
+        here = z[c == k]
+        ax.scatter(here[:, 0], here[:, 1], marker=f"${name}$", s=28, color=palette(k % 10), linewidths=0.3)
+    ax.set(xlabel="first number of the code", ylabel="second number", title=title)
+    return ax

@@ -1,0 +1,49 @@
+"""Progress for a person and for the record: a live bar while somebody watches, about five lines that stay.
+
+The environment variable HELPERS_PROGRESS=milestones leaves the bar out, for automated runs; the lines are
+the same in both, so that what a reader sees agrees with what is committed.
+"""
+
+import os
+
+VARIABLE = "HELPERS_PROGRESS"
+
+
+class Progress:
+    """Iterate over range(total), with a bar; lines given to :meth:`say` stay at about ``lines`` milestones.
+
+    progress = Progress(300, unit="epoch")
+    for epoch in progress:
+        ...
+        progress.say(f"validation {loss:.2f}")
+    """
+
+    def __init__(self, total, unit="epoch", lines=5):
+        self.total, self.unit = total, unit
+        # Evenly spaced, always with the first and the last step.
+        self.milestones = {round(i * (total - 1) / max(1, lines - 1)) for i in range(lines)}
+        self.step = 0
+        self.bar = None
+
+    def __iter__(self):
+        if os.environ.get(VARIABLE) != "milestones":
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=self.total, unit=self.unit, leave=False)
+        try:
+            for step in range(self.total):
+                self.step = step
+                yield step
+                if self.bar is not None:
+                    self.bar.update()
+        finally:
+            if self.bar is not None:
+                self.bar.close()
+
+    def say(self, text):
+        """Show ``text`` for the step that is under way: beside the bar, and as a line at a milestone."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(text, refresh=False)
+        if self.step in self.milestones:
+            width = len(str(self.total))
+            print(f"{self.unit} {self.step + 1:{width}d}   {text}")

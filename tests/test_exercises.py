@@ -1,0 +1,253 @@
+"""Every exercise: the solution passes, the stub is "not attempted", and wrong answers get their own message."""
+
+# ruff: noqa: E501 - the table of wrong answers reads better with one answer a line
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+import helpers.exercises
+from helpers import scratch as S
+from helpers.exercises.engine import Exercise, require
+
+NOTEBOOKS = {
+    "start_here": "00_start_here",
+    "encoder_decoder": "01_encoder_and_decoder",
+    "learning": "02_learning",
+    "vae_numpy": "03_vae_in_numpy",
+}
+EXERCISES = {
+    (module, name): value
+    for module in NOTEBOOKS
+    for name, value in vars(importlib.import_module(f"helpers.exercises.{module}")).items()
+    if isinstance(value, Exercise)
+}
+
+
+def _adam(**change):
+    """Adam with one mistake."""
+
+    def f(theta, m, v, grad, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+        m = beta1 * m + (1 - beta1) * grad
+        v = beta2 * v + (1 - beta2) * (grad if change.get("no_square") else grad**2)
+        power = 1 if change.get("t_is_1") else t
+        m_hat, v_hat = m / (1 - beta1**power), v / (1 - beta2**power)
+        if change.get("uncorrected"):
+            m_hat, v_hat = m, v
+        root = np.sqrt(v_hat + eps) if change.get("eps_inside") else np.sqrt(v_hat) + eps
+        sign = 1 if change.get("uphill") else -1
+        return theta + sign * lr * m_hat / root, *((m_hat, v_hat) if change.get("returns_hats") else (m, v))
+
+    return f
+
+
+def _complete_linear(x, known, pi, p):
+    like = np.exp(x[:, known] @ np.log(p[:, known]).T + (1 - x[:, known]) @ np.log(1 - p[:, known]).T) * pi
+    return np.where(known, x, like / like.sum(axis=1, keepdims=True) @ p)
+
+
+def _no_bias(z, x):
+    return np.linalg.lstsq(z, x, rcond=None)[0], np.zeros(x.shape[1])
+
+
+def _needed(x, fraction, centre=True, power=2):
+    s = np.linalg.svd(x - x.mean(axis=0) * centre, compute_uv=False) ** power
+    return int(np.argmax(np.cumsum(s) / s.sum() >= fraction)) + 1
+
+
+def _both_splits(train, test):
+    both = np.concatenate([train, test])
+    return (train - both.mean(axis=0)) / both.std(axis=0), (test - both.mean(axis=0)) / both.std(axis=0)
+
+
+def _gradients(dz, mu, logvar, eps):
+    sigma = np.exp(0.5 * logvar)
+    return dz + mu, dz * eps * 0.5 * sigma + 0.5 * (sigma**2 - 1)
+
+
+def _in_place_momentum(theta, v, grad, lr, momentum):
+    v *= momentum
+    v += grad
+    return theta - lr * v, v
+
+
+# (exercise, wrong answer, part of the message that is meant for it)
+WRONG = [
+    ("uniform_nll", lambda x: x.shape[1] * np.log(2), "5 numbers"),
+    ("uniform_nll", lambda x: np.full(len(x), float(x.shape[1])), "sum to 1"),  # bits
+    ("uniform_nll", lambda x: np.full(len(x), -x.shape[1] * np.log(2)), "cannot be negative"),
+    ("uniform_nll", lambda x: np.full(len(x), np.log(2)), "x.shape[1]"),  # mean over pixels
+    ("uniform_nll", lambda x: np.full(len(x), 64 * np.log(2)), "x.shape[1]"),
+    ("mix_nll", lambda a, b, w: w * a + (1 - w) * b, "not their logarithms"),
+    ("mix_nll", lambda a, b, w: -np.logaddexp(-a, -b), "that model again"),
+    ("mix_nll", lambda a, b, w: -np.logaddexp(np.log(1 - w) - a, np.log(w) - b), "all the weight on model a"),
+    ("mix_nll", lambda a, b, w: -np.log(w * np.exp(-a) + (1 - w) * np.exp(-b)), "minus infinity"),
+    ("independent_nll", lambda x, p: -(x * np.log(p)).sum(axis=1), "must sum to 1"),
+    ("independent_nll", lambda x, p: -(x * np.log(p) + (1 - x) * np.log(1 - p)).mean(axis=1), "must sum to 1"),
+    ("independent_nll", lambda x, p: -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(), "5 numbers"),
+    ("complete", lambda x, known, pi, p: S.e_step(x, pi, p) @ p, "may not look at them"),
+    ("complete", lambda x, known, pi, p: np.tile(pi @ p, (len(x), 1)), "another probability"),
+    ("complete", lambda x, known, pi, p: S.e_step(x[:, known], np.ones(len(pi)) / len(pi), p[:, known]) @ p, "another probability"),
+    ("complete", lambda x, known, pi, p: S.e_step(x * known, pi, p) @ p, "not unknown"),
+    ("complete", lambda x, known, pi, p: S.e_step(x[:, known], pi, p[:, known]) @ p, "a known pixel is known"),
+    ("complete", _complete_linear, "underflow"),
+    ("numbers_needed", lambda x, f: _needed(x, f, centre=False), "mean taken out"),
+    ("numbers_needed", lambda x, f: _needed(x, f, power=1), "nine times as much"),
+    ("numbers_needed", lambda x, f: min(_needed(x, f) + 1, x.shape[1]), "a direction three times"),
+    ("numbers_needed", lambda x, f: _needed(x, f) + (x.shape[1] > 3), "would have been enough"),
+    ("numbers_needed", lambda x, f: _needed(x, f) - (x.shape[1] > 3), "less than the required"),
+    ("numbers_needed", lambda x, f: np.arange(_needed(x, f)), "one whole number"),
+    ("encode", lambda x, W, b: (W.T @ x.T + b).T, "shape (1, 2)"),
+    ("encode", lambda x, W, b: x @ W, "changing b must move every code"),
+    ("encode", lambda x, W, b: x @ W + np.resize(b, (len(x), 1)), "change places"),
+    ("redecode", lambda V, u, M: (M @ V, u), "turn them back"),
+    ("redecode", lambda V, u, M: (M.T @ V, u), "right for rotations"),
+    ("redecode", lambda V, u, M: (np.linalg.inv(M) @ V, u @ V.T @ V), "must not change"),
+    ("redecode", lambda V, u, M: np.linalg.inv(M) @ V, "two things"),
+    ("compose", lambda W1, b1, W2, b2: (W1 @ W2, (b1 @ W2 + b2)[None]), "a bias is a vector"),
+    ("compose", lambda W1, b1, W2, b2: (W1 @ W2, b1 + b2) if len(b1) == len(b2) else (W1 @ W2, b2), "first bias"),
+    ("compose", lambda W1, b1, W2, b2: (W2 @ W1 if W1.shape == W2.shape else W1 @ W2, b1 @ W2 + b2), "order of the product"),
+    ("compose", lambda W1, b1, W2, b2: W1 @ W2, "two things"),
+    ("relu_backward", lambda x, dy: dy, "stays 0"),
+    ("relu_backward", lambda x, dy: (x > 0).astype(float), "pass unchanged"),
+    ("relu_backward", lambda x, dy: dy * np.maximum(x, 0), "pass unchanged"),
+    ("momentum_step", _in_place_momentum, "changes its arguments"),
+    ("momentum_step", lambda t, v, g, lr, m: (t - lr * v, m * v + g), "plain gradient descent"),
+    ("momentum_step", lambda t, v, g, lr, m: (t - lr * (m * v + (1 - m) * g), m * v + (1 - m) * g), "adds up gradients"),
+    ("momentum_step", lambda t, v, g, lr, m: (t + lr * (m * v + g), m * v + g), "downhill"),
+    ("adam_step", _adam(uncorrected=True), "corrected by 1 - beta^t"),
+    ("adam_step", _adam(no_square=True), "mean of squares"),
+    ("adam_step", _adam(uphill=True), "downhill"),
+    ("adam_step", _adam(t_is_1=True), "the fiftieth"),
+    ("adam_step", _adam(eps_inside=True), "not put under it"),
+    ("adam_step", _adam(returns_hats=True), "before its correction"),
+    ("best_sigma", lambda x, y: np.mean((x - y) ** 2), "not a variance"),
+    ("best_sigma", lambda x, y: np.sqrt(((x - y) ** 2).sum(axis=1).mean()), "not the minimum"),
+    ("best_sigma", lambda x, y: np.std(x - y), "not the minimum"),
+    ("best_sigma", lambda x, y: np.sqrt(np.mean((x - y) ** 2, axis=0)), "one number"),
+    ("standardise", _both_splits, "learned something about test"),
+    ("standardise", lambda a, b: ((a - a.mean(0)) / a.std(0), (b - b.mean(0)) / b.std(0)), "whether it stands in train"),
+    ("standardise", lambda a, b: (a - a.mean(0), b - a.mean(0)), "spread"),
+    ("standardise", lambda a, b: ((a - a.mean()) / a.std(), (b - a.mean()) / a.std()), "mean 0"),
+    ("kl", lambda mu, logvar: -0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(axis=1), "never negative"),
+    ("kl", lambda mu, logvar: 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).mean(axis=1), "add up"),
+    ("kl", lambda mu, logvar: 0.5 * (mu**2 + np.exp(0.5 * logvar) - 1 - logvar).sum(axis=1), "the integral"),
+    ("kl", S.gaussian_kl, "alone"),
+    ("kl", lambda mu, logvar: 0.5 * (mu**2 + np.exp(2 * logvar) - 1 - 2 * logvar).sum(axis=1), "the integral"),
+    ("kl", lambda mu, logvar: 0.5 * (mu**2 + np.exp(logvar) - logvar).sum(axis=1), "the prior itself"),
+    ("reparameterise", lambda mu, logvar, eps: mu + np.exp(logvar) * eps, "standard deviation"),
+    ("reparameterise", lambda mu, logvar, eps: mu, "use eps"),
+    ("reparameterise", lambda mu, logvar, eps: mu + logvar * eps, "variance of many draws"),
+    ("reparameterise", lambda mu, logvar, eps: (mu + eps) * np.exp(logvar / 2), "the mean"),
+    ("reparameterise", lambda mu, logvar, eps: mu + np.exp(logvar / 2) * eps[:, :1], "noise of its own"),
+    ("iwae_from_weights", lambda w: -w.mean(axis=1), "the ELBO"),
+    ("iwae_from_weights", lambda w: -S.logsumexp(w), "average, do not sum"),
+    ("iwae_from_weights", lambda w: S.logsumexp(w) - np.log(w.shape[1]), "mind the sign"),
+    ("iwae_from_weights", lambda w: -np.log(np.exp(w).mean(axis=1)), "underflow"),
+    ("encoder_gradients", lambda dz, mu, lv, eps: _gradients(dz, mu, lv, 1), "disagree with dlogvar"),
+    ("encoder_gradients", lambda dz, mu, lv, eps: _gradients(dz, mu, lv, 2 * eps), "disagree with dlogvar"),
+    ("encoder_gradients", lambda dz, mu, lv, eps: (dz, _gradients(dz, mu, lv, eps)[1]), "part of dmu"),
+    ("encoder_gradients", lambda dz, mu, lv, eps: (dz + mu, dz * eps * np.exp(lv / 2) / 2 + np.exp(lv) - 1), "part of dlogvar"),
+    ("arc", lambda a, b, n: a + np.linspace(0, 1, n)[:, None] * (b - a), "dips in the middle"),
+    ("arc", lambda a, b, n: helpers.exercises.vae_numpy._arc(a, b, n + 1)[:-1], "both included"),
+]  # fmt: skip
+
+
+def by_name(name):
+    return next(e for (_, n), e in EXERCISES.items() if n == name)
+
+
+@pytest.mark.parametrize("key", EXERCISES, ids="/".join)
+def test_the_solution_passes_and_the_stub_is_not_attempted(key):
+    exercise = EXERCISES[key]
+    assert exercise.name == key[1]
+    assert exercise.verdict(exercise.answer).startswith("✓")
+
+    def stub(*args, **kwargs):
+        """A docstring."""
+        ...
+
+    def half(*args, **kwargs):
+        y = ...
+        return y
+
+    for blank in (stub, half, ..., None):
+        assert "not attempted" in exercise.verdict(blank)
+
+
+@pytest.mark.parametrize("key", EXERCISES, ids="/".join)
+def test_at_least_two_wrong_answers_are_tried(key):
+    assert sum(name == key[1] for name, _, _ in WRONG) >= 2
+
+
+@pytest.mark.parametrize(("name", "answer", "message"), WRONG)
+def test_wrong_answers_get_the_message_that_is_meant_for_them(name, answer, message):
+    verdict = by_name(name).verdict(answer)
+    assert verdict.startswith("✗") and message in verdict, verdict
+
+
+@pytest.mark.parametrize("key", EXERCISES, ids="/".join)
+def test_general_mistakes(key):
+    exercise = EXERCISES[key]
+
+    def forgets_return(*args, **kwargs):
+        exercise.answer(*args, **kwargs)
+
+    def crashes(*args, **kwargs):
+        raise IndexError("list index out of range")
+
+    def mutates(*args, **kwargs):
+        result = exercise.answer(*args, **kwargs)
+        for a in args:
+            if isinstance(a, np.ndarray) and a.size:
+                a.flat[0] = 1 - a.flat[0] if a.dtype != bool else ~a.flat[0]
+        return result
+
+    assert "`return`" in exercise.verdict(forgets_return)
+    assert "IndexError" in exercise.verdict(crashes)
+    assert "in place" in exercise.verdict(mutates)
+    assert "expected a function" in exercise.verdict(3.5)
+    assert exercise.verdict(lambda: 1).startswith("✗")  # the wrong number of arguments
+
+
+def test_hints_progress_and_the_solution_is_shown(capsys):
+    exercise = Exercise("double", by_name("kl").answer, "because", [], ["one", "two"])
+    for _ in range(3):
+        exercise.hint()
+    assert [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()] == ["one", "two", "two"]
+    for exercise in EXERCISES.values():
+        exercise.solution()
+        out = capsys.readouterr().out
+        assert out.startswith(f"def {exercise.name}(") and "\nWhy: " in out
+        assert len(exercise.hints) >= 2
+
+
+def test_require_treats_nan_as_wrong():
+    with pytest.raises(Exception, match="fact"):
+        require(np.abs(np.array([np.nan])) < 1, "fact")
+
+
+@pytest.mark.parametrize("module", NOTEBOOKS)
+def test_every_exercise_is_in_its_notebook_and_the_notebook_has_at_least_four(module):
+    path = Path(__file__).resolve().parent.parent / "notebooks" / f"{NOTEBOOKS[module]}.ipynb"
+    nb = nbformat.read(path, as_version=4)
+    cells = [c for c in nb.cells if "exercise" in c.metadata.get("tags", [])]
+    names = {n for m, n in EXERCISES if m == module}
+    checked = set()
+    for cell in cells:
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Attribute) and node.attr == "check":
+                checked.add(node.value.attr)
+        for action in ("hint", "solution"):
+            assert f".{action}()" in cell.source
+    assert checked == names and len(names) >= 4
+
+
+def test_no_module_of_exercises_is_forgotten():
+    found = {m.name for m in pkgutil.iter_modules(helpers.exercises.__path__)} - {"engine"}
+    assert found == set(NOTEBOOKS)

@@ -1,0 +1,102 @@
+"""What a lesson builds and what later lessons import are the same code, and give the same numbers.
+
+For every function and class that a notebook of Part I defines under a name that ``helpers.scratch`` has,
+the two syntax trees must be equal, docstrings apart.
+"""
+
+import ast
+import inspect
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from helpers import scratch
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+TAUGHT = {
+    "00_start_here": {"logsumexp", "log_joint", "mixture_nll", "e_step", "m_step", "fit_mixture", "sample_mixture"},
+    "02_learning": {
+        "gaussian_nll", "sigmoid", "softplus", "bernoulli_nll", "numerical_gradient", "relative_error",
+        "Linear", "Tanh", "Sequential", "mlp", "pack", "SGD", "Adam",
+    },
+    "03_vae_in_numpy": {"gaussian_kl", "VAE", "elbo", "iwae", "sample", "fit"},
+}  # fmt: skip
+
+
+# Written for the reader in the lesson and for speed in helpers; compared by their numbers below.
+SAME_NUMBERS = {"Adam"}
+
+
+def source(notebook):
+    nb = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4)
+    return "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "code")
+
+
+def definitions(code):
+    return {n.name: n for n in ast.parse(code).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+
+
+def bare(node):
+    """The tree of a definition without its docstrings, as text."""
+    for part in ast.walk(node):
+        if isinstance(part, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(part) is not None:
+            part.body = part.body[1:] or [ast.Pass()]
+    return ast.dump(node)
+
+
+@pytest.mark.parametrize("notebook", TAUGHT)
+def test_lesson_and_helpers_are_the_same_code(notebook):
+    found = definitions(source(notebook))
+    assert TAUGHT[notebook] <= found.keys()
+    for name in TAUGHT[notebook] - SAME_NUMBERS:
+        ours = next(iter(definitions(inspect.getsource(getattr(scratch, name))).values()))
+        assert bare(found[name]) == bare(ours), f"{name} differs between {notebook} and helpers.scratch"
+
+
+def test_everything_in_scratch_is_taught():
+    assert set(scratch.__all__) == set().union(*TAUGHT.values())
+
+
+def test_the_comparison_can_fail():
+    one, other = (definitions(f"def f(x):\n    'doc'\n    return x {op} 1")["f"] for op in "+-")
+    same = definitions("def f(x):\n    return x + 1")["f"]
+    assert bare(one) == bare(same) != bare(other)
+
+
+def test_lesson_and_helpers_give_the_same_numbers(monkeypatch):
+    """Run the definitions of 02 and 03 as a reader would, train with both, and compare every bit."""
+    monkeypatch.setenv("HELPERS_PROGRESS", "milestones")
+    lesson = {"np": np, "math": math, "pairwise": pairwise} | {
+        name: getattr(scratch.vae, name) for name in ("batches", "Progress", "logsumexp", "Adam")
+    }
+    for notebook in ("02_learning", "03_vae_in_numpy"):
+        for name, node in definitions(source(notebook)).items():
+            if name in TAUGHT[notebook] - SAME_NUMBERS:
+                exec(compile(ast.Module([node], []), notebook, "exec"), lesson)
+    results = []
+    for code in (lesson, vars(scratch)):
+        rng = np.random.default_rng(5)
+        x = (rng.random((60, 9)) < 0.4).astype(float)
+        model = code["VAE"](9, (7,), 3, rng)
+        history = code["fit"](model, x[:40], x[40:], rng, epochs=4, batch_size=16)
+        results.append((history, model.theta, code["iwae"](model, x, 5, rng), code["sample"](model, 3, rng)))
+    for a, b in zip(*results, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_the_lessons_adam_takes_the_same_steps():
+    lesson = {"np": np}
+    exec(compile(ast.Module([definitions(source("02_learning"))["Adam"]], []), "02_learning", "exec"), lesson)
+    rng = np.random.default_rng(6)
+    theta = rng.standard_normal(50)
+    twin = theta.copy()
+    ours, theirs = scratch.Adam(theta, lr=0.02), lesson["Adam"](twin, lr=0.02)
+    for _ in range(150):
+        grad = theta + 0.3 * rng.standard_normal(50)
+        ours.step(theta, grad)
+        theirs.step(twin, grad)
+        assert np.abs(theta - twin).max() < 1e-12

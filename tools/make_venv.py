@@ -1,0 +1,119 @@
+"""Make `.venv`, or bring it up to date; do nothing when it is good.
+
+A stamp inside the environment is removed before anything changes and written when all is done, so
+an installation that was interrupted is never mistaken for a finished one. The stamp holds the
+requirements that the environment was made from, and the place where it was made.
+
+Run it with the Python that the environment shall have: `python3 tools/make_venv.py`. TORCH_INDEX,
+when set, is the address of a package index from which PyTorch alone is installed.
+
+An old Python must get as far as being refused with a sentence: nothing here needs more than 3.6.
+"""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "ready"
+MINIMUM = (3, 11)
+REQUIREMENTS = ("pyproject.toml", "constraints.txt")
+
+
+@contextmanager
+def locked() -> "Iterator[None]":
+    """Let one process at a time work on the environment: `make lab` beside `make test`, say."""
+    with open(ROOT / REQUIREMENTS[0]) as file:  # any file that is always there
+        # pip inherits the lock, since it lives on when this process alone is killed.
+        os.set_inheritable(file.fileno(), True)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another `make` that is at work on .venv", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def run(*command: str) -> None:
+    subprocess.check_call(command, cwd=ROOT, close_fds=False)
+
+
+def pip(*arguments: str) -> None:
+    install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run(*install, "--constraint", "constraints.txt", *arguments)
+
+
+def fingerprint() -> str:
+    """What a good environment was made from. In a project that moved, it is made again."""
+    digest = hashlib.sha256()
+    for name in REQUIREMENTS:
+        digest.update((ROOT / name).read_bytes())
+    return f"{ROOT}\n{digest.hexdigest()}\n"
+
+
+def starts() -> bool:
+    """Whether the environment's Python starts: the one that it was made from may be gone."""
+    try:
+        return subprocess.call([str(PYTHON), "-c", ""], stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
+def is_good() -> bool:
+    return STAMP.exists() and STAMP.read_text() == fingerprint() and starts()
+
+
+def make() -> None:
+    if STAMP.exists() and starts():
+        STAMP.unlink()
+    else:
+        print(f"Making .venv with {sys.executable}", flush=True)
+        run(sys.executable, "-m", "venv", "--clear", str(VENV))
+    print("Installing the packages (a few minutes the first time)", flush=True)
+    index = os.environ.get("TORCH_INDEX")
+    if index:
+        # Without its dependencies: those come from the usual index, in the versions pinned here.
+        pip("--no-deps", "--index-url", index, "torch")
+    pip("--editable", ".[test]")
+    STAMP.write_text(fingerprint())
+
+
+def main() -> None:
+    if is_good():
+        return
+    if sys.version_info < MINIMUM:
+        sys.exit(
+            f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}, and this "
+            "project needs 3.11 or later: name one, as in `make lab PYTHON=python3.12`."
+        )
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        sys.exit(
+            f"{sys.executable} cannot make virtual environments: install its venv module "
+            "(on Debian and Ubuntu: apt install python3-venv)."
+        )
+    with locked():
+        if is_good():  # made while we waited
+            return
+        try:
+            make()
+        except KeyboardInterrupt:
+            sys.exit("Interrupted: .venv is not ready, and the next `make` starts again.")
+        except subprocess.CalledProcessError as error:
+            sys.exit(
+                f"`{' '.join(error.cmd)}` failed, for the reason above: .venv is not ready, "
+                "and the next `make` starts again."
+            )
+
+
+if __name__ == "__main__":
+    main()
