@@ -19,7 +19,7 @@ PYTEST := $(RUN) -m pytest -q -p no:benchmark -n $(JOBS) --dist loadscope
 NBVAL := $(PYTEST) -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=120 \
 	--nbval-sanitize-with=tests/nbval.cfg notebooks
 
-.PHONY: help venv lab test notebooks bench clean
+.PHONY: help venv lab test notebooks pretrained bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ test: venv  ## check style, modules, notebooks, and notebooks as on another proc
 
 notebooks: venv  ## execute and save all notebooks, or some: NB=notebooks/03_*.ipynb
 	$(RUN) tools/run_notebooks.py $(NB)
+
+pretrained: venv  ## train the models in data/pretrained again (some minutes)
+	$(RUN) tools/pretrained.py
 
 bench: venv  ## measure speed: ours in NumPy against the same in PyTorch
 	$(RUN) -m pytest -q benchmarks

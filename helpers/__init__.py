@@ -1,11 +1,14 @@
 """Reusable code of *From Encoder to Generator*. Where things are:
 
-data          the data sets, each a Dataset with train, validation and test splits
-scratch       an encoder, a decoder, a VAE and its training in NumPy, as notebooks 00-03 build them
-evaluation    the board of held-out likelihoods, nearest neighbours, bits per dimension
-exercises     the exercises of every notebook: check, hint, solution
-plotting      figures with alt text, in one style
-progress      a live bar for a person, a few lines for the record
+    data          the data sets, each a Dataset with train, validation and test splits
+    scratch       an encoder, a decoder, a VAE and its training in NumPy, as notebooks 00-03 build them
+    models        in PyTorch: the VAE, its likelihoods, and networks for it
+    training      fit, the one training loop
+    checkpoints   models on disk, as safetensors with a card
+    evaluation    the board of held-out likelihoods, implied σ and β, active units, Fréchet distance
+    exercises     the exercises of every notebook: check, hint, solution
+    plotting      figures with alt text, in one style
+    progress      a live bar for a person, a few lines for the record
 """
 
 import os

@@ -102,6 +102,57 @@ def bits_per_dimension(nats, dimensions):
     return nats / np.log(2) / dimensions
 
 
+def implied_sigma(recon, kl, *, D, K=1, recon_reduction="sum", kl_reduction="sum"):
+    """The σ of the Gaussian decoder that the loss ``recon · squared error + kl · KL`` stands for.
+
+    ``recon_reduction`` and ``kl_reduction`` say whether the code sums over the D numbers of an example and
+    the K numbers of a code, or takes their mean. The loss is proportional to squared error / 2σ² + KL, the
+    negative ELBO of a Gaussian with this σ, in the units of the data.
+    """
+    r, k = _weights(recon, kl, D, K, recon_reduction, kl_reduction)
+    return float(np.sqrt(k / (2 * r)))
+
+
+def implied_beta(recon, kl, *, D, K=1, recon_reduction="sum", kl_reduction="sum"):
+    """The β that the loss ``recon · nll + kl · KL`` stands for, when nll is a negative log-likelihood in nats.
+
+    The loss is proportional to nll + β KL, both summed over their dimensions; 1 is the ELBO. Reductions as
+    in :func:`implied_sigma`.
+    """
+    r, k = _weights(recon, kl, D, K, recon_reduction, kl_reduction)
+    return float(k / r)
+
+
+def _weights(recon, kl, D, K, recon_reduction, kl_reduction):
+    for name, reduction in (("recon_reduction", recon_reduction), ("kl_reduction", kl_reduction)):
+        if reduction not in ("sum", "mean"):
+            raise ValueError(f"{name} is {reduction!r}; say 'sum' or 'mean', over the dimensions of one example.")
+    if recon <= 0 or kl <= 0 or D < 1 or K < 1:
+        raise ValueError(f"weights must be positive and sizes at least 1; found recon={recon}, kl={kl}, D={D}, K={K}.")
+    return recon / (D if recon_reduction == "mean" else 1), kl / (K if kl_reduction == "mean" else 1)
+
+
+def active_units(mu, threshold=0.01):
+    """How many numbers of the code follow the data: those whose mean mu (N, K) varies by more than threshold.
+
+    Variance over the data, as in Burda, Grosse and Salakhutdinov (2016).
+    """
+    return int((np.asarray(mu).var(axis=0) > threshold).sum())
+
+
+def frechet_distance(a, b):
+    """Squared Fréchet distance between Gaussians fitted to two samples a (N, D) and b (M, D).
+
+    |mean difference|² + trace(A + B - 2 (A B)^½) (Dowson and Landau, 1982). For few samples it is far from
+    zero even when both come from the same distribution; show that floor beside it.
+    """
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    A, B = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
+    # The eigenvalues of A B are those of a product of covariances: real, and not below 0 but for rounding.
+    root = np.sqrt(np.linalg.eigvals(A @ B).real.clip(min=0)).sum()
+    return float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum() + np.trace(A) + np.trace(B) - 2 * root)
+
+
 def nearest(x, reference):
     """The closest row of ``reference`` (M, D) for each row of x (N, D): row numbers (N,) and squared distances (N,).
 

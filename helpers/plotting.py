@@ -121,3 +121,17 @@ def code_map(ax, z, c, names="0123456789", title=None):
         ax.scatter(here[:, 0], here[:, 1], marker=f"${name}$", s=28, color=palette(k % 10), linewidths=0.3)
     ax.set(xlabel="first number of the code", ylabel="second number", title=title)
     return ax
+
+
+def history(rows, ax=None, ylabel="nats per example"):
+    """Learning curves of a training History, with a dot at the epoch whose weights were kept."""
+    fig = None
+    if ax is None:
+        fig, ax = plt.subplots(figsize=(6, 3.2))
+    epochs = rows["epoch"]
+    ax.plot(epochs, rows["train"], label="train")
+    ax.plot(epochs, rows["valid"], label="validation")
+    ax.plot(epochs[rows.best], rows["valid"][rows.best], "ko", label="kept")
+    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.legend()
+    return fig

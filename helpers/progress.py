@@ -10,7 +10,9 @@ VARIABLE = "HELPERS_PROGRESS"
 
 
 class Progress:
-    """Iterate over range(total), with a bar; lines given to :meth:`say` stay at about ``lines`` milestones.
+    """Iterate over range(start, total), with a bar; lines given to :meth:`say` stay at about ``lines`` milestones.
+
+    ``show=False`` keeps it silent.
 
     progress = Progress(300, unit="epoch")
     for epoch in progress:
@@ -18,20 +20,20 @@ class Progress:
         progress.say(f"validation {loss:.2f}")
     """
 
-    def __init__(self, total, unit="epoch", lines=5):
-        self.total, self.unit = total, unit
+    def __init__(self, total, unit="epoch", lines=5, start=0, show=True):
+        self.total, self.unit, self.start, self.show = total, unit, start, show
         # Evenly spaced, always with the first and the last step.
         self.milestones = {round(i * (total - 1) / max(1, lines - 1)) for i in range(lines)}
         self.step = 0
         self.bar = None
 
     def __iter__(self):
-        if os.environ.get(VARIABLE) != "milestones":
+        if self.show and os.environ.get(VARIABLE) != "milestones":
             from tqdm.auto import tqdm
 
-            self.bar = tqdm(total=self.total, unit=self.unit, leave=False)
+            self.bar = tqdm(total=self.total, initial=self.start, unit=self.unit, leave=False)
         try:
-            for step in range(self.total):
+            for step in range(self.start, self.total):
                 self.step = step
                 yield step
                 if self.bar is not None:
@@ -44,6 +46,6 @@ class Progress:
         """Show ``text`` for the step that is under way: beside the bar, and as a line at a milestone."""
         if self.bar is not None:
             self.bar.set_postfix_str(text, refresh=False)
-        if self.step in self.milestones:
+        if self.show and self.step in self.milestones:
             width = len(str(self.total))
             print(f"{self.unit} {self.step + 1:{width}d}   {text}")

@@ -112,3 +112,71 @@ def test_write_text_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         evaluation.write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sigma"),
+    [
+        (dict(recon=0.5, kl=1, D=10), 1.0),  # half the sum of squares is a Gaussian with σ = 1
+        (dict(recon=1, kl=1, D=999), np.sqrt(0.5)),
+        (dict(recon=1, kl=0.00025, D=64 * 64 * 3, recon_reduction="mean"), 1.2394),  # 12288 · 0.00025 / 2 = 1.536
+        (dict(recon=1, kl=1, D=784, recon_reduction="mean"), np.sqrt(392)),
+        (dict(recon=1, kl=1, D=784, K=20, recon_reduction="mean", kl_reduction="mean"), np.sqrt(392 / 20)),
+        (dict(recon=50, kl=1, D=3), 0.1),
+    ],
+)
+def test_implied_sigma_on_cases_computed_by_hand(arguments, sigma):
+    assert evaluation.implied_sigma(**arguments) == pytest.approx(sigma, rel=1e-4)
+
+
+def test_implied_sigma_gives_back_the_gradient_of_the_loss():
+    """The loss and the Gaussian bound with the implied σ are proportional: their gradients for y and mu agree."""
+    rng = np.random.default_rng(0)
+    x, y, mu = rng.random(12), rng.random(12), rng.standard_normal(3)
+    s = evaluation.implied_sigma(2.0, 0.3, D=12, K=3, recon_reduction="mean", kl_reduction="mean")
+    loss_y, loss_mu = 2.0 * 2 * (y - x) / 12, 0.3 * mu / 3
+    bound_y, bound_mu = (y - x) / s**2, mu
+    assert np.allclose(loss_y / bound_y, (loss_mu / bound_mu)[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "beta"),
+    [
+        (dict(recon=1, kl=1, D=64), 1),
+        (dict(recon=1, kl=1, D=784, K=200, recon_reduction="mean", kl_reduction="mean"), 3.92),
+        (dict(recon=4, kl=1, D=784, recon_reduction="mean"), 196),
+    ],
+)
+def test_implied_beta(arguments, beta):
+    assert evaluation.implied_beta(**arguments) == pytest.approx(beta)
+
+
+@pytest.mark.parametrize("bad", [dict(recon_reduction="batchmean"), dict(recon=0), dict(kl=-1), dict(D=0)])
+def test_implied_sigma_refuses_what_has_no_meaning(bad):
+    with pytest.raises(ValueError, match=r"say 'sum' or 'mean'|must be positive"):
+        evaluation.implied_sigma(**(dict(recon=1, kl=1, D=10) | bad))
+
+
+def test_active_units():
+    rng = np.random.default_rng(0)
+    mu = rng.standard_normal((2000, 4)) * [1.0, 0.2, 0.05, 0.0]  # variances 1, 0.04, 0.0025, 0
+    assert evaluation.active_units(mu) == 2
+
+
+def test_frechet_distance_against_formulas():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((500, 6)) @ rng.standard_normal((6, 6))
+    assert evaluation.frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
+    assert evaluation.frechet_distance(x, x + 2) == pytest.approx(4 * 6, rel=1e-6)  # only the mean has moved
+    # a common factor on commuting covariances: trace (A + c²A - 2cA) = (c - 1)² trace A, plus the mean
+    trace, mean = np.trace(np.cov(x.T)), np.square(x.mean(axis=0)).sum()
+    assert evaluation.frechet_distance(x, 3 * x) == pytest.approx(4 * trace + 4 * mean, rel=1e-6)
+    assert evaluation.frechet_distance(x[:, 0:1], 3 * x[:, 0:1]) > 0  # one dimension works too
+
+
+def test_frechet_distance_of_few_samples_is_not_zero():
+    """Theory for n large against the dimension: 2 D / n from the mean, (D² + D) / 2n from the covariance."""
+    rng = np.random.default_rng(0)
+    for n in (1000, 5000):
+        measured = np.mean([evaluation.frechet_distance(*rng.standard_normal((2, n, 64))) for _ in range(3)])
+        assert measured == pytest.approx((2 * 64 + (64**2 + 64) / 2) / n, rel=0.1)

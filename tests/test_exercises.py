@@ -10,6 +10,8 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import helpers.exercises
 from helpers import scratch as S
@@ -20,6 +22,8 @@ NOTEBOOKS = {
     "encoder_decoder": "01_encoder_and_decoder",
     "learning": "02_learning",
     "vae_numpy": "03_vae_in_numpy",
+    "vae_pytorch": "04_vae_in_pytorch",
+    "what_numbers_mean": "05_what_the_numbers_mean",
 }
 EXERCISES = {
     (module, name): value
@@ -74,6 +78,38 @@ def _in_place_momentum(theta, v, grad, lr, momentum):
     v *= momentum
     v += grad
     return theta - lr * v, v
+
+
+def _linear(W, b, transpose=True, bias=True, dtype=torch.float64):
+    layer = nn.Linear(*W.shape, dtype=dtype)
+    layer.weight.data = torch.tensor(W.T.copy() if transpose or W.shape[0] != W.shape[1] else W, dtype=dtype)
+    layer.bias.data = torch.tensor(b if bias else 0 * b, dtype=dtype)
+    return layer
+
+
+def _elbo(x, a, mu, logvar, reduce=torch.sum, scale=1.0):
+    nll = reduce(nn.functional.softplus(a) - x * a, dim=1)
+    kl = 0.5 * reduce(mu**2 + (scale * logvar).exp() - 1 - scale * logvar, dim=1)
+    return (nll + kl).mean()
+
+
+def _naive_elbo(x, a, mu, logvar):
+    nll = -(x * torch.log(torch.sigmoid(a)) + (1 - x) * torch.log(1 - torch.sigmoid(a))).sum(dim=1)
+    return (nll + 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(dim=1)).mean()
+
+
+def _step_without(*left_out):
+    def step(model, optimiser, x):
+        loss = model.loss(x)
+        if "early zero" not in left_out and "zero" not in left_out:
+            optimiser.zero_grad()
+        loss.backward()
+        if "early zero" in left_out:
+            optimiser.zero_grad()
+        optimiser.step()
+        return loss if "item" in left_out else loss.item()
+
+    return step
 
 
 # (exercise, wrong answer, part of the message that is meant for it)
@@ -153,6 +189,37 @@ WRONG = [
     ("encoder_gradients", lambda dz, mu, lv, eps: _gradients(dz, mu, lv, 2 * eps), "disagree with dlogvar"),
     ("encoder_gradients", lambda dz, mu, lv, eps: (dz, _gradients(dz, mu, lv, eps)[1]), "part of dmu"),
     ("encoder_gradients", lambda dz, mu, lv, eps: (dz + mu, dz * eps * np.exp(lv / 2) / 2 + np.exp(lv) - 1), "part of dlogvar"),
+    ("to_torch", lambda W, b: _linear(W, b, transpose=False), "does not complain"),
+    ("to_torch", lambda W, b: _linear(W, b, bias=False), "zeros must give b"),
+    ("to_torch", lambda W, b: _linear(W, b, dtype=torch.float32), "float64"),
+    ("to_torch", lambda W, b: nn.Linear(W.shape[1], W.shape[0]), "inputs first"),
+    ("negative_elbo", lambda *t: _elbo(*t, reduce=torch.mean), "summed over pixels"),
+    ("negative_elbo", lambda *t: _elbo(*t, scale=2.0), "logarithm of the variance"),
+    ("negative_elbo", lambda x, a, mu, lv: _elbo(x, a, mu, lv).item(), "must return a tensor"),
+    ("negative_elbo", lambda x, a, mu, lv: _elbo(x, a.detach(), mu, lv), "no gradient"),
+    ("negative_elbo", _naive_elbo, "softplus"),
+    ("conv_size", lambda n, k, s, p: (n + p - k) // s + 1, "keeps the size"),
+    ("conv_size", lambda n, k, s, p: (n + 2 * p - k) // s, "keeps the size"),
+    ("conv_size", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1, "round down"),
+    ("conv_size", lambda n, k, s, p: n // s if p else n - k + 1, "round down"),
+    ("training_step", _step_without("zero"), "old gradients"),
+    ("training_step", _step_without("early zero"), "has not moved"),
+    ("training_step", _step_without("item"), "keeps the graph alive"),
+    ("honest_weight", lambda D: 1.0, "count the same"),
+    ("honest_weight", lambda D: float(D), "count the same"),
+    ("gaussian_nll", lambda x, y, s: ((x - y) ** 2 / (2 * s**2) + x.shape[1] * np.log(s * np.sqrt(2 * np.pi))).sum(axis=1), "each dimension once"),
+    ("gaussian_nll", lambda x, y, s: ((x - y) ** 2).sum(axis=1) / (2 * s**2), "integrate to 1"),
+    ("gaussian_nll", lambda x, y, s: ((x - y) ** 2 / (2 * s**2) + np.log(s * np.sqrt(2 * np.pi))).mean(axis=1), "add up"),
+    ("normalised_weights", lambda l: np.exp(l - l.max(1, keepdims=True)) / np.exp(l - l.max(1, keepdims=True)).sum(1, keepdims=True), "smallest loss"),
+    ("normalised_weights", lambda l: np.exp(-l) / np.exp(-l).sum(axis=1, keepdims=True), "take out the smallest"),
+    ("normalised_weights", lambda l: 2.0**-(l - l.min(1, keepdims=True)) / (2.0**-(l - l.min(1, keepdims=True))).sum(1, keepdims=True), "four times as small"),
+    ("vae_loss", lambda n, k: n.mean() + k.mean(), "3.92 times"),
+    ("vae_loss", lambda n, k: n.sum() + k.sum(), "over the batch only"),
+    ("vae_loss", lambda n, k: n.sum(axis=1).mean() + k.mean(), "count the same"),
+    ("vae_loss", lambda n, k: n.sum(axis=1) + k.sum(axis=1), "one number"),
+    ("bits_per_pixel", lambda ld, D: -ld / np.log(2) / D, "volume of a bin"),
+    ("bits_per_pixel", lambda ld, D: (D * np.log(256) - ld) / D, "exactly 8"),
+    ("bits_per_pixel", lambda ld, D: (D * np.log(256) + ld) / np.log(2) / D, "sign"),
     ("arc", lambda a, b, n: a + np.linspace(0, 1, n)[:, None] * (b - a), "dips in the middle"),
     ("arc", lambda a, b, n: helpers.exercises.vae_numpy._arc(a, b, n + 1)[:-1], "both included"),
 ]  # fmt: skip
@@ -201,16 +268,20 @@ def test_general_mistakes(key):
     def crashes(*args, **kwargs):
         raise IndexError("list index out of range")
 
+    mutated = []
+
     def mutates(*args, **kwargs):
         result = exercise.answer(*args, **kwargs)
         for a in args:
+            a = a.detach().numpy() if isinstance(a, torch.Tensor) else a  # shares its memory
             if isinstance(a, np.ndarray) and a.size:
                 a.flat[0] = 1 - a.flat[0] if a.dtype != bool else ~a.flat[0]
+                mutated.append(a)
         return result
 
     assert "`return`" in exercise.verdict(forgets_return)
     assert "IndexError" in exercise.verdict(crashes)
-    assert "in place" in exercise.verdict(mutates)
+    assert ("in place" in exercise.verdict(mutates)) == bool(mutated)  # some take no arrays at all
     assert "expected a function" in exercise.verdict(3.5)
     assert exercise.verdict(lambda: 1).startswith("✗")  # the wrong number of arguments
 

@@ -5,6 +5,8 @@ bitmap, 0 to 16. It is the test part of Alpaydin and Kaynak's Optical Recognitio
 (UCI, 1998).
 """
 
+import numpy as np
+
 from helpers.data.dataset import Dataset
 
 THRESHOLD = 0.5  # a pixel is ink when at least half of its cell was inked
@@ -38,7 +40,12 @@ def threshold_jitter(grey, rng, width=0.1):
     """Draw the digits' ink anew: binarise each grey image (N, 64) at its own threshold, 0.5 ± ``width``.
 
     A slightly higher threshold gives a thinner stroke, a lower one a thicker stroke: a new binary image
-    of the same digit. For training only; the data that we score is binarised at 0.5.
+    of the same digit. For training only; the data that we score is binarised at 0.5. Takes arrays with a
+    NumPy generator, or tensors with a torch generator.
     """
-    threshold = THRESHOLD + width * rng.uniform(-1, 1, size=(len(grey), 1))
-    return (grey >= threshold).astype(grey.dtype)
+    if isinstance(rng, np.random.Generator):
+        return (grey >= THRESHOLD + width * rng.uniform(-1, 1, size=(len(grey), 1))).astype(grey.dtype)
+    import torch
+
+    shift = 2 * torch.rand(len(grey), 1, generator=rng, dtype=grey.dtype).to(grey.device) - 1
+    return (grey >= THRESHOLD + width * shift).to(grey.dtype)
