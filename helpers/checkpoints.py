@@ -93,8 +93,8 @@ def load(path) -> tuple[dict, dict]:
         raise CheckpointError(f"{weights} cannot be read ({error.strerror}); check its rights.") from None
     if hashlib.sha256(data).hexdigest() != digest:
         raise CheckpointError(
-            f"{weights} is not what was saved: its {len(data):,} bytes do not match the fingerprint (SHA-256) on the "
-            f"card, which was taken of {card['weights'].get('bytes', '?')}; copy it again."
+            f"{weights} is not what was saved: its {len(data)} bytes do not have the fingerprint (SHA-256) that the "
+            f"card gives, {card['weights'].get('bytes', '?')} bytes expected; copy it again."
         )
     try:
         return tensors_from_bytes(data), card
