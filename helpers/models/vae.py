@@ -71,10 +71,10 @@ class VAE(nn.Module):
         each number of the code may spend, on average over the batch, before they count (Kingma et al., 2016).
         """
         nll, kl = self.terms(*batch)
-        spent = kl.mean(dim=0)  # (K,) averaged over the batch first, so that single examples may differ
-        priced = spent.clamp(min=free_bits).sum() if free_bits else spent.sum()
-        metrics = {"nll": nll.mean().detach(), "kl": spent.sum().detach()}
-        return nll.mean() + beta * priced, metrics
+        nll, spent = nll.mean(), kl.mean(dim=0)  # over the batch first, so that single examples may differ
+        kl = spent.sum()
+        priced = spent.clamp(min=free_bits).sum() if free_bits else kl
+        return nll + beta * priced, {"nll": nll.detach(), "kl": kl.detach()}
 
     def log_prob(self, x, c=None, k: int = 100, generator=None):
         """The importance-weighted bound on log p(x|c) from k codes each: (N,), in nats; k = 1 is the ELBO.
