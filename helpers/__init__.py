@@ -8,6 +8,7 @@
     evaluation    the board of held-out likelihoods, implied σ and β, active units, Fréchet distance
     exercises     the exercises of every notebook: check, hint, solution
     plotting      figures with alt text, in one style
+    widgets       the designers: sliders that turn a code and show what becomes of it
     progress      a live bar for a person, a few lines for the record
 """
 

@@ -163,12 +163,57 @@ def nearest(x, reference):
     return row, np.maximum(squared[np.arange(len(x)), row], 0)
 
 
+def nearest_set(x, c, train_x, train_c, shown, error=None):
+    """For each set of x (N, M, D), the training set that its members ``shown`` resemble most: row numbers (N,).
+
+    shown: labels (columns), the same for all sets, or (N, S). Training sets that lack one of them are passed
+    over. error(a, b) compares arrays (…, D) in their last dimension; by default the mean absolute difference.
+    """
+    error = mean_absolute if error is None else error
+    rows, shown = [], np.broadcast_to(np.atleast_1d(shown), (len(x), np.shape(np.atleast_2d(shown))[-1]))
+    for one, labels in zip(x, shown):
+        distance = error(train_x[:, labels], one[labels]).mean(axis=1)  # (training sets,)
+        distance[(train_c[:, labels] < 0).any(axis=1)] = np.inf
+        rows.append(int(distance.argmin()))
+    return np.array(rows)
+
+
+def set_errors(guess, x, c, shown, guess_c=None, error=None):
+    """How far ``guess`` (N, M, D) is from the members of the sets x (N, M, D) that were not ``shown``: (N,).
+
+    Members that are missing in x, or in the guess (guess_c is -1), do not count.
+    """
+    error = mean_absolute if error is None else error
+    counts = (c >= 0) if guess_c is None else (c >= 0) & (guess_c >= 0)
+    counts = counts.copy()
+    np.put_along_axis(counts, np.broadcast_to(np.atleast_1d(shown), (len(x), np.shape(np.atleast_2d(shown))[-1])),
+                      False, axis=1)  # fmt: skip
+    return (error(guess, x) * counts).sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+
+
+def mean_absolute(a, b):
+    """The mean absolute difference in the last dimension."""
+    return np.abs(a - b).mean(axis=-1)
+
+
+def diversity(x) -> float:
+    """The mean Euclidean distance between two different rows of x (N, …)."""
+    flat = np.asarray(x, float).reshape(len(x), -1)
+    squared = (flat**2).sum(axis=1)[:, None] - 2 * flat @ flat.T + (flat**2).sum(axis=1)
+    return float(np.sqrt(np.maximum(squared, 0)).sum() / (len(x) * (len(x) - 1)))
+
+
 def write_text(path: Path, text: str):
+    """Write a whole file or nothing, in UTF-8; see :func:`write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes):
     """Write a whole file or nothing: to a temporary file beside it, which then takes its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -27,18 +27,28 @@ def show(fig, alt: str, save: str | None = None):
     alt = " ".join(alt.split())
     if len(alt) < 20:
         raise ValueError(f"The alt text {alt!r} is too short; say in a sentence what there is to see.")
-    picture = io.BytesIO()
-    fig.savefig(picture, format="png", metadata={"Software": None})
+    picture = _png(fig)
     if save and os.environ.get(RECORD):
         IMAGES.mkdir(exist_ok=True)
-        (IMAGES / save).write_bytes(picture.getvalue())
+        (IMAGES / save).write_bytes(picture)
     width, height = (round(inches * 100) for inches in fig.get_size_inches())
     plt.close(fig)
     display(
-        {"image/png": picture.getvalue(), "text/plain": alt},
+        {"image/png": picture, "text/plain": alt},
         metadata={"image/png": {"width": width, "height": height, "alt": alt}},
         raw=True,
     )
+
+
+def _png(fig) -> bytes:
+    """The figure as a PNG of at most 256 colours: enough for what we draw, at less than half the size."""
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format="png", metadata={"Software": None})
+    image = Image.open(full).convert("RGB")
+    image.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def montage(images, columns, shape=(8, 8), gap=1, fill=np.nan):
@@ -63,15 +73,18 @@ def draw_images(ax, images, columns, shape=(8, 8), title=None, low=0, high=1):
     return ax
 
 
-def image_rows(rows: dict, columns, shape=(8, 8), scale=0.55, low=0, high=1):
-    """A figure of labelled rows of images: ``rows`` maps a label to images (at least ``columns``, D)."""
+def image_rows(rows: dict, columns, shape=(8, 8), scale=0.55, low=0, high=1, lines=1):
+    """A figure of labelled rows of images: ``rows`` maps a label to images (at least ``columns``, D).
+
+    With ``lines``, each label has several lines of ``columns`` images; ``scale`` is the width of one in inches.
+    """
     label_width = 0.15 + 0.085 * max(map(len, rows))  # inches
-    width, height = columns * scale, scale * shape[0] / shape[1]
+    width, height = columns * scale, scale * shape[0] / shape[1] * lines
     fig = plt.figure(figsize=(label_width + width, len(rows) * (height + 0.06)), layout="none")
     for i, (label, images) in enumerate(rows.items()):
         bottom = 1 - (i + 1) / len(rows)
         box = (label_width / (label_width + width), bottom, width / (label_width + width), 0.94 / len(rows))
-        ax = draw_images(fig.add_axes(box), images[:columns], columns, shape, low=low, high=high)
+        ax = draw_images(fig.add_axes(box), images[: columns * lines], columns, shape, low=low, high=high)
         ax.text(-0.08 / width, 0.5, label, transform=ax.transAxes, ha="right", va="center")
     return fig
 

@@ -185,7 +185,7 @@ class _Run:
                 if unsaved and self._agreed(time.perf_counter() - saved) >= self.save_every:
                     self._save(checkpoint)
                     saved, unsaved = time.perf_counter(), False
-                progress.say(f"train {row['train']:.2f}   validation {row['valid']:.2f}")
+                progress.say(f"train {_rounded(row['train'])}   validation {_rounded(row['valid'])}")
             if unsaved:
                 self._save(checkpoint)
         finally:
@@ -539,6 +539,14 @@ def _number(value):
     if value.device.type == "cpu":
         return value.item()  # adding Python's numbers is faster; on a GPU, asking for one would wait for it
     return value.detach().float() if value.dtype in (torch.bfloat16, torch.float16) else value.detach()
+
+
+def _rounded(loss):
+    """A loss for people: two decimals, or three digits where it is in the thousands."""
+    if abs(loss) < 1000:
+        return f"{loss:.2f}"
+    step = 10 ** (math.floor(math.log10(abs(loss))) - 2)
+    return f"{round(loss / step) * step:,}"
 
 
 def _free_bytes(device):

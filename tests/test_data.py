@@ -117,3 +117,63 @@ def test_split_batches_keep_examples_and_labels_together():
         seen += len(x)
     assert seen == len(data.train)
     assert all(c is None for _, c in Dataset.make("toy", X).train.batches(8, np.random.default_rng(0)))
+
+
+def grouped(n_groups=6, labels=4, **options):
+    rng = np.random.default_rng(0)
+    group, c = np.repeat(np.arange(n_groups), labels), np.tile(np.arange(labels), n_groups)
+    return Dataset.make("sets", rng.random((len(c), 3)), c, group=group, **options)
+
+
+def test_whole_groups_are_held_out():
+    for data in (grouped(), grouped(valid=[4], test=[0, 5])):
+        groups = {split: set(data.group[rows].tolist()) for split, rows in data.rows.items()}
+        assert sum(map(len, groups.values())) == 6 == len(set.union(*groups.values()))
+        assert sorted(np.concatenate(list(data.rows.values()))) == list(range(24))
+    assert groups == {"train": {1, 2, 3}, "valid": {4}, "test": {0, 5}}
+
+
+def test_sets_have_a_row_for_each_group_and_a_column_for_each_label():
+    data = grouped(valid=[4], test=[0, 5], names=("a", "b", "c", "d", "e"))
+    sets = data.sets("train")
+    assert sets.x.shape == (3, 5, 3) and sets.index.tolist() == [1, 2, 3]
+    assert (sets.c == [0, 1, 2, 3, -1]).all() and not sets.x[:, 4].any()
+    assert np.array_equal(sets.x[1, 2], data.x[(data.group == 2) & (data.c == 2)][0])
+
+
+def test_of_two_examples_of_one_label_the_first_is_in_the_set():
+    x = np.array([[1.0], [2.0], [3.0], [4.0]])
+    data = Dataset.make("twice", x, [0, 0, 0, 0], group=[0, 0, 1, 2], valid=[1], test=[2])
+    assert data.sets("train").x.tolist() == [[[1.0]]]
+
+
+def test_equal_examples_of_a_group_stay_if_their_labels_differ():
+    x = np.array([[1.0], [1.0], [2.0], [1.0], [5.0]])
+    data = Dataset.make("I and l", x, [0, 1, 0, 0, 1], group=[0, 0, 1, 2, 2], valid=[1], test=[2])
+    assert (data.found, len(data)) == (5, 4)  # the fourth equals the first in both
+    assert data.sets("test").c.tolist() == [[-1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(valid=[9], test=[0]), "group 9 cannot be held out for valid"),
+        (dict(valid=[0], test=[0]), "group 0 cannot be held out for valid"),
+        (dict(valid=[1, 2, 3], test=[0, 4, 5]), "no group is left"),
+        (dict(valid=0.01), "valid split of 6 groups would be empty"),
+        (dict(group_names=("a",)), "group 5 has no name"),
+    ],
+)
+def test_groups_that_cannot_be_split_are_refused(options, message):
+    with pytest.raises(DataError, match=message):
+        grouped(**options)
+    with pytest.raises(DataError, match="group has shape"):
+        Dataset.make("short", np.ones((3, 2)), [0, 1, 2], group=[0])
+    with pytest.raises(DataError, match="need a group"):
+        digits.load().sets("train")
+
+
+def test_groups_are_described(capsys):
+    grouped(group_names=tuple("uvwxyz"), valid=[4], test=[0, 5]).describe()
+    out = capsys.readouterr().out
+    assert "test        8 examples in    2 groups: u, z" in out

@@ -180,3 +180,26 @@ def test_frechet_distance_of_few_samples_is_not_zero():
     for n in (1000, 5000):
         measured = np.mean([evaluation.frechet_distance(*rng.standard_normal((2, n, 64))) for _ in range(3)])
         assert measured == pytest.approx((2 * 64 + (64**2 + 64) / 2) / n, rel=0.1)
+
+
+def test_nearest_set_looks_at_what_is_shown_and_passes_over_who_lacks_it():
+    train = np.array([[[0.0], [9.0]], [[5.0], [0.0]], [[1.0], [0.0]]])
+    c = np.array([[0, 1], [0, 1], [-1, 1]])
+    x = np.array([[[1.0], [0.0]], [[4.0], [9.0]]])
+    assert evaluation.nearest_set(x, c[:2], train, c, [0]).tolist() == [0, 1]  # the third would be nearest to the first
+    assert evaluation.nearest_set(x, c[:2], train, c, [1]).tolist() == [1, 0]
+    assert evaluation.nearest_set(x, c[:2], train, c, [[0], [1]]).tolist() == [0, 0]
+
+
+def test_set_errors_leave_out_what_was_shown_or_is_missing():
+    x, guess = np.zeros((2, 3, 4)), np.stack([np.full((3, 4), 1.0), np.full((3, 4), 1.0)])
+    guess[:, 1] = 5.0
+    c = np.array([[0, 1, 2], [0, 1, -1]])
+    assert evaluation.set_errors(guess, x, c, [1]).tolist() == [1.0, 1.0]
+    assert evaluation.set_errors(guess, x, c, [0]).tolist() == [3.0, 5.0]
+    assert evaluation.set_errors(guess, x, c, [0], guess_c=np.array([[0, -1, 2], [0, 1, 2]])).tolist() == [1.0, 5.0]
+
+
+def test_diversity_is_the_mean_distance_of_different_rows():
+    x = np.array([[[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 0.0]]])
+    assert evaluation.diversity(x) == pytest.approx((5 + 5 + 0) / 3)

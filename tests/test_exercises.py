@@ -15,6 +15,7 @@ from torch import nn
 
 import helpers.exercises
 from helpers import scratch as S
+from helpers.exercises import images
 from helpers.exercises.engine import Exercise, require
 
 NOTEBOOKS = {
@@ -24,6 +25,7 @@ NOTEBOOKS = {
     "vae_numpy": "03_vae_in_numpy",
     "vae_pytorch": "04_vae_in_pytorch",
     "what_numbers_mean": "05_what_the_numbers_mean",
+    "images": "06_images",
 }
 EXERCISES = {
     (module, name): value
@@ -110,6 +112,22 @@ def _step_without(*left_out):
         return loss if "item" in left_out else loss.item()
 
     return step
+
+
+def _city_block(image):
+    inside = np.asarray(image, bool)
+    here = np.stack([i.ravel() for i in np.indices(inside.shape)], axis=1)
+    apart = np.abs(here[:, None] - here[None]).sum(axis=2)
+    other = inside.ravel()[:, None] != inside.ravel()[None]
+    nearest = np.where(other, apart, np.inf).min(axis=1) - 0.5
+    return np.where(inside.ravel(), nearest, -nearest).reshape(inside.shape)
+
+
+def _level(level, mu, sigma, ends=True, steps=255, half=0.5):
+    above, below = ((level + half) / steps - mu) / sigma, ((level - half) / steps - mu) / sigma
+    if ends:
+        above, below = np.where(level == 255, np.inf, above), np.where(level == 0, -np.inf, below)
+    return images.phi(above) - images.phi(below)
 
 
 # (exercise, wrong answer, part of the message that is meant for it)
@@ -222,6 +240,25 @@ WRONG = [
     ("bits_per_pixel", lambda ld, D: (D * np.log(256) + ld) / np.log(2) / D, "sign"),
     ("arc", lambda a, b, n: a + np.linspace(0, 1, n)[:, None] * (b - a), "dips in the middle"),
     ("arc", lambda a, b, n: helpers.exercises.vae_numpy._arc(a, b, n + 1)[:-1], "both included"),
+    ("product", lambda mu, sigma: ((mu / sigma**2).sum(0) / (1 / sigma**2).sum(0), (1 / sigma**2).sum(0) ** -0.5), "as the prior has it"),
+    ("product", lambda mu, sigma: (mu.sum(0) / (len(mu) + 1), np.ones(mu.shape[1]) / np.sqrt(len(mu) + 1)), "must decide"),
+    ("product", lambda mu, sigma: ((mu / sigma).sum(0) / (1 + (1 / sigma).sum(0)), (1 + (1 / sigma).sum(0)) ** -0.5), "another mean"),
+    ("product", lambda mu, sigma: ((mu / sigma**2).sum(0) / (1 + (1 / sigma**2).sum(0)), 1 / (1 + (1 / sigma**2).sum(0))), "another deviation"),
+    ("set_loss", lambda nll, kl: (nll + kl.sum(axis=1, keepdims=True)).sum(axis=1).mean(), "must count once"),
+    ("set_loss", lambda nll, kl: (nll.sum(axis=1) + kl.mean(axis=1)).mean(), "numbers of a code must add up"),
+    ("set_loss", lambda nll, kl: nll.mean() + kl.sum(axis=1).mean(), "letters of a font must add up"),
+    ("set_loss", lambda nll, kl: nll.sum(axis=1) + kl.sum(axis=1), "one number"),
+    ("distance_field", lambda image: -images.distance_field.answer(image), "inside the ink must be positive"),
+    ("distance_field", lambda image: images.distance_field.answer(image) + np.where(image, 0.5, -0.5), "half a pixel"),
+    ("distance_field", lambda image: _city_block(image), "Euclidean"),
+    ("distance_field", lambda image: np.abs(images.distance_field.answer(image)), "must be negative"),
+    ("level_probability", lambda level, mu, sigma: _level(level, mu, sigma, ends=False), "all that lies below"),
+    ("level_probability", lambda level, mu, sigma: _level(level, mu, sigma, steps=256), "steps are 1/255"),
+    ("level_probability", lambda level, mu, sigma: _level(level, mu, sigma, half=0.25), "half a step to either side"),
+    ("transfer_error", lambda guess, x, c, shown: np.abs(guess - x).mean(), "given away"),
+    ("transfer_error", lambda guess, x, c, shown: np.abs(np.delete(guess - x, shown, axis=1)).mean(), "font lacks"),
+    ("transfer_error", lambda guess, x, c, shown: np.abs(np.delete((guess - x) * (c >= 0)[..., None], shown, axis=1)).mean(), "how many those are"),
+    ("transfer_error", lambda guess, x, c, shown: np.abs(guess - x).mean(axis=2), "one number"),
 ]  # fmt: skip
 
 

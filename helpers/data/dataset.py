@@ -4,7 +4,8 @@ Splits are made after duplicates are removed, so that nothing in the test split 
 training. Train is for fitting, validation for choosing, test for reporting.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,11 +55,13 @@ class Dataset:
     source: str = ""
     found: int = 0  # examples before duplicates were removed
     notes: tuple[str, ...] = field(default=())
+    group: np.ndarray | None = None  # (N,): the set that an example belongs to, such as its font
+    group_names: tuple[str, ...] = ()
 
     @classmethod
     def make(
         cls, name, x, c=None, *, key=None, names=(), shape=(), valid=1 / 7, test=1 / 7,
-        low=None, high=None, seed=0, source="", notes=(),
+        low=None, high=None, seed=0, source="", notes=(), group=None, group_names=(),
     ):  # fmt: skip
         """Check x and c, remove duplicates, and split what is left, class by class.
 
@@ -66,20 +69,29 @@ class Dataset:
         stays. ``valid`` and ``test`` are fractions. Every class is represented in each split in
         proportion. ``low`` and ``high`` bound the values allowed in x. The same seed gives the same split.
 
+        With ``group`` (N,), whole groups are held out, so that no example of a test group is ever trained on:
+        ``valid`` and ``test`` are then fractions of the groups, or the numbers of the groups themselves. Equal
+        examples count as duplicates only if their labels are equal, too.
+
         Raises DataError for an empty or ragged x, NaN, values out of range, labels that do not match,
         and for splits that would be empty.
         """
         x = _checked(name, x, low, high)
         c = _checked_condition(name, c, len(x), names)
+        group = _checked_group(name, group, len(x), group_names)
         key = x if key is None else np.asarray(key)
         if len(key) != len(x):
             raise DataError(f"{name}: key has {len(key)} rows and x has {len(x)}; give one row for each.")
-        _, first = np.unique(key.reshape(len(key), -1), axis=0, return_index=True)
-        first.sort()
-        found, x, c = len(x), x[first], None if c is None else c[first]
-        rows = _split(name, len(x), c, valid, test, np.random.default_rng(seed))
+        found, first = len(x), _first_of_equals(key, c if group is not None else None)
+        if len(first) < found:
+            x, c, group = (None if part is None else part[first] for part in (x, c, group))
+        rng = np.random.default_rng(seed)
+        if group is None:
+            rows = _split(name, len(x), c, valid, test, rng)
+        else:
+            rows = _split_groups(name, group, valid, test, rng)
         shape = tuple(shape) or x.shape[1:]
-        return cls(name, x, c, rows, tuple(names), shape, source, found, tuple(notes))
+        return cls(name, x, c, rows, tuple(names), shape, source, found, tuple(notes), group, tuple(group_names))
 
     def _part(self, split):
         index = self.rows[split]
@@ -100,6 +112,23 @@ class Dataset:
         """The split for reporting, looked at last."""
         return self._part("test")
 
+    def sets(self, split: str) -> Split:
+        """One split with a group a row: x (groups, labels, …), c (groups, labels), index: the groups' numbers.
+
+        Label k of a group stands in column k; where the group has none, x is 0 and c is -1. Should a group
+        have several examples of one label, the first is taken.
+        """
+        if self.group is None or self.c is None:
+            raise DataError(f"{self.name}: sets need a group and a label for each example.")
+        part = self.rows[split][::-1]  # the first comes last, and stays
+        groups, row = np.unique(self.group[part], return_inverse=True)
+        labels = max(len(self.names), int(self.c.max()) + 1)
+        x = np.zeros((len(groups), labels, *self.x.shape[1:]), self.x.dtype)
+        c = np.full((len(groups), labels), -1)
+        x[row, self.c[part]] = self.x[part]
+        c[row, self.c[part]] = self.c[part]
+        return Split(x, c, groups)
+
     def __len__(self):
         return len(self.x)
 
@@ -113,6 +142,8 @@ class Dataset:
             print(f"{self.found:,} found, {self.found - len(self):,} duplicates removed before splitting")
         for note in self.notes:
             print(note)
+        if self.group is not None:
+            return self._describe_groups()
         classes = "" if self.c is None else "".join(f"{n:>6}" for n in self._class_names())
         print(f"{'split':<8}{'total':>7}{classes}")
         for split, index in self.rows.items():
@@ -121,6 +152,13 @@ class Dataset:
                 tally = np.bincount(self.c[index], minlength=len(self._class_names()))
                 counts = "".join(f"{n:>6}" for n in tally)
             print(f"{split:<8}{len(index):>7,}{counts}")
+
+    def _describe_groups(self):
+        for split, index in self.rows.items():
+            groups = np.unique(self.group[index])
+            print(f"{split:<6}{len(index):>7,} examples in {len(groups):>4} groups", end="")
+            few = len(groups) <= 6 and self.group_names
+            print(f": {', '.join(self.group_names[g] for g in groups)}" if few else "")
 
     def _class_names(self):
         return self.names or tuple(str(k) for k in range(self.c.max() + 1))
@@ -169,6 +207,53 @@ def _checked_condition(name, c, n, names):
     if names and c.max() >= len(names):
         raise DataError(f"{name}: label {c.max()} has no name; {len(names)} names were given.")
     return c
+
+
+def _checked_group(name, group, n, group_names):
+    if group is None:
+        return None
+    group = np.asarray(group)
+    if group.shape != (n,) or not np.issubdtype(group.dtype, np.integer) or group.min() < 0:
+        raise DataError(f"{name}: group has shape {group.shape} and type {group.dtype} for {n} examples; give one "
+                        "whole number from 0 for each.")  # fmt: skip
+    if group_names and group.max() >= len(group_names):
+        raise DataError(f"{name}: group {group.max()} has no name; {len(group_names)} names were given.")
+    return group
+
+
+def _first_of_equals(key, c):
+    """The rows of key that no earlier row equals, by a fingerprint of each; with c, equal rows have equal labels."""
+    key = np.ascontiguousarray(key.reshape(len(key), -1))
+    if np.issubdtype(key.dtype, np.floating):
+        key = key + 0.0  # -0.0 becomes 0.0
+    seen, first = set(), []
+    for i, row in enumerate(key):
+        fingerprint = (hashlib.blake2b(row, digest_size=16).digest(), None if c is None else int(c[i]))
+        if fingerprint not in seen:
+            seen.add(fingerprint)
+            first.append(i)
+    return np.array(first)
+
+
+def _split_groups(name, group, valid, test, rng):
+    """Row numbers for each split: whole groups, by their numbers or by a fraction of them."""
+    rest, held_out = np.unique(group), {}
+    for split, wanted in (("test", test), ("valid", valid)):
+        if isinstance(wanted, (Sequence, np.ndarray)):
+            chosen = np.asarray(wanted, int)
+            if len(chosen) and not np.isin(chosen, rest).all():
+                gone = sorted(set(chosen.tolist()) - set(rest.tolist()))[0]
+                raise DataError(f"{name}: group {gone} cannot be held out for {split}: it is not in the data, or "
+                                "in another split.")  # fmt: skip
+        else:
+            chosen = rng.permutation(rest)[: round(wanted * len(np.unique(group)))]
+        if len(chosen) == 0:
+            raise DataError(f"{name}: the {split} split of {len(np.unique(group))} groups would be empty; give it one.")
+        held_out[split] = np.nonzero(np.isin(group, chosen))[0]
+        rest = np.setdiff1d(rest, chosen)
+    if len(rest) == 0:
+        raise DataError(f"{name}: no group is left for training; lower valid and test.")
+    return {"train": np.nonzero(np.isin(group, rest))[0], "valid": held_out["valid"], "test": held_out["test"]}
 
 
 def _split(name, n, c, valid, test, rng):

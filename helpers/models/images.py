@@ -3,11 +3,13 @@
 Images come and go as rows of pixels, (N, D), like everything else in the series.
 """
 
+import math
 from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal
+from torch.nn.functional import cross_entropy, one_hot
 
 
 def mlp(sizes):
@@ -15,6 +17,14 @@ def mlp(sizes):
     layers = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.Tanh()]
+    return nn.Sequential(*layers[:-1])
+
+
+def gelu_mlp(sizes):
+    """Linear layers with GELU between them: faster to train than Tanh where networks are wide."""
+    layers = []
+    for n_in, n_out in pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.GELU()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -79,3 +89,74 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z, c=None):
         return Bernoulli(logits=self.net(z))
+
+
+class ConditionalEncoder(nn.Module):
+    """x (N, D) and a label c (N,) of C to a Normal distribution over codes (N, K)."""
+
+    def __init__(self, D, C, hidden, K):
+        super().__init__()
+        self.labels = C
+        self.net = gelu_mlp([D + C, *hidden, 2 * K])
+
+    def forward(self, x, c):
+        mu, logvar = self.net(torch.cat([x, one_hot(c, self.labels).to(x.dtype)], dim=1)).chunk(2, dim=1)
+        # Within what float32 can square and invert, however sure the encoder becomes.
+        return Normal(mu, torch.exp(0.5 * logvar.clamp(-20.0, 20.0)))
+
+
+class ConditionalDecoder(nn.Module):
+    """z (N, K) and a label c (N,) of C to Normal pixels (N, D), with one learned standard deviation for all.
+
+    Learning starts from ``average`` (C, D), such as the mean training image of each label, and from ``sigma``,
+    which should be about what images differ from it: far too large, and the code is given up at once.
+    """
+
+    def __init__(self, K, C, hidden, D, average=None, sigma=1.0):
+        super().__init__()
+        self.code = nn.Linear(K, hidden[0])
+        self.label = nn.Embedding(C, hidden[0])
+        self.net = nn.Sequential(nn.GELU(), gelu_mlp([*hidden, D]))
+        self.average = nn.Embedding(C, D)
+        with torch.no_grad():
+            self.average.weight.copy_(torch.zeros(C, D) if average is None else torch.as_tensor(average))
+        self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)))
+
+    def forward(self, z, c):
+        mean = self.average(c) + self.net(self.code(z) + self.label(c))  # (N, D)
+        # Kept from collapsing onto what the model knows by heart.
+        return Normal(mean, torch.exp(self.log_sigma.clamp(min=-3.0)))
+
+
+class Reader(nn.Module):
+    """A classifier for images of 28 × 28: which of C labels is this? Trained apart, to judge what others draw."""
+
+    def __init__(self, C, channels=24, hidden=128, dropout=0.3):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Unflatten(1, (1, 28, 28)),
+            nn.Conv2d(1, channels, kernel_size=5, stride=2, padding=2),  # (N, 24, 14, 14)
+            nn.GELU(),
+            nn.Conv2d(channels, 2 * channels, kernel_size=3, stride=2, padding=1),  # (N, 48, 7, 7)
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * channels * 49, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, C),
+        )
+
+    def forward(self, x):
+        return self.net(x)  # (N, C), log-odds
+
+    def loss(self, batch):
+        """Cross-entropy in nats, and the share of labels read right."""
+        logits = self(batch.x)
+        right = (logits.argmax(dim=1) == batch.c).float().mean()
+        return cross_entropy(logits, batch.c, label_smoothing=0.05), {"right": right}
+
+    @torch.no_grad()
+    def read(self, x):
+        """The likeliest label of each image (N, 784): (N,)."""
+        return self(x).argmax(dim=1)

@@ -1,0 +1,124 @@
+"""Designers: sliders that turn a code, and at once show (or play) what the decoder makes of it.
+
+They need a running kernel. Where a notebook is only read, a still picture stands before each of them.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers.data import glyphs
+from helpers.evaluation import write_bytes
+
+
+def png(grey) -> bytes:
+    """Grey levels (H, W), 0 for paper to 1 for ink, as the bytes of a PNG."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray((255 * (1 - np.clip(grey, 0, 1))).round().astype(np.uint8)).save(file, format="png")
+    return file.getvalue()
+
+
+class Sliders:
+    """A code as sliders: one for each of the ``directions``, (name, vector (K,)), from -3 to 3 around ``centre`` (K,).
+
+    A length of 1 along a vector should be one standard deviation of real codes. Subclasses implement
+    ``redraw()`` and put what they show into ``self.below``.
+    """
+
+    def __init__(self, model, directions, centre=None):
+        import ipywidgets as widgets
+
+        self.model = model
+        self.vectors = torch.stack([torch.as_tensor(v, dtype=torch.float32) for _, v in directions])  # (S, K)
+        self.centre = torch.zeros(model.code) if centre is None else torch.as_tensor(centre, dtype=torch.float32)
+        layout = widgets.Layout(width="360px")
+        self.sliders = [
+            widgets.FloatSlider(0, min=-3, max=3, step=0.1, description=name, continuous_update=True, layout=layout)
+            for name, _ in directions
+        ]
+        self.random = widgets.Button(description="surprise me")
+        self.reset = widgets.Button(description="back to the middle")
+        self.below = []
+        self._quiet = False
+        for slider in self.sliders:
+            slider.observe(lambda change: self._changed(), names="value")
+        self.random.on_click(lambda button: self.set(np.random.default_rng().normal(size=len(self.sliders))))
+        self.reset.on_click(lambda button: self.set(np.zeros(len(self.sliders))))
+
+    @property
+    def code(self) -> torch.Tensor:
+        """The code that the sliders stand for: (1, K)."""
+        return (self.centre + torch.tensor([s.value for s in self.sliders]) @ self.vectors)[None]
+
+    def set(self, values):
+        """Move all sliders, and draw once."""
+        self._quiet = True
+        for slider, value in zip(self.sliders, values, strict=True):
+            slider.value = float(np.clip(value, -3, 3))
+        self._quiet = False
+        self.redraw()
+
+    def _changed(self):
+        if not self._quiet:
+            self.redraw()
+
+    def redraw(self):
+        raise NotImplementedError
+
+    def show(self):
+        """The widget, for the end of a cell."""
+        import ipywidgets as widgets
+
+        half = (len(self.sliders) + 1) // 2
+        columns = widgets.HBox([widgets.VBox(self.sliders[:half]), widgets.VBox(self.sliders[half:])])
+        return widgets.VBox([columns, widgets.HBox([self.random, self.reset]), *self.below])
+
+
+class TypefaceDesigner(Sliders):
+    """Sliders that redraw an alphabet; a field that sets a word in it; a button that saves both as PNG.
+
+    model: a VAE of fonts (notebook 06). directions: (name, vector) each, see :class:`Sliders`.
+    """
+
+    def __init__(self, model, directions, centre=None, word="From Encoder to Generator", folder="."):
+        import ipywidgets as widgets
+
+        super().__init__(model, directions, centre)
+        self.folder = Path(folder)
+        self.sheet, self.line = widgets.Image(format="png"), widgets.Image(format="png")
+        self.word = widgets.Text(word, description="set", layout=widgets.Layout(width="360px"))
+        self.export, self.said = widgets.Button(description="save as PNG"), widgets.Label()
+        self.word.observe(lambda change: self.draw_word(), names="value")
+        self.export.on_click(lambda button: self.save())
+        self.below = [self.sheet, self.word, self.line, widgets.HBox([self.export, self.said])]
+        self.redraw()
+
+    @torch.no_grad()
+    def redraw(self):
+        """Decode the code under all characters, and draw them."""
+        self.alphabet = self.model.expect(self.code, torch.arange(len(glyphs.CHARACTERS)))[0].numpy()  # (62, 784)
+        self.sheet.value = png(glyphs.sheet(self.alphabet))
+        self.draw_word()
+
+    def draw_word(self):
+        """Set the text of the field in the present alphabet."""
+        self.line.value = png(glyphs.set_text(self.alphabet, self.word.value))
+
+    def save(self) -> list[Path]:
+        """Write the alphabet and the word as PNG files, beside the notebook, under names not yet taken."""
+        number = 1
+        while (self.folder / f"typeface-{number}-alphabet.png").exists():
+            number += 1
+        files = [self.folder / f"typeface-{number}-{part}.png" for part in ("alphabet", "word")]
+        try:
+            for file, picture in zip(files, (self.sheet.value, self.line.value), strict=True):
+                write_bytes(file, bytes(picture))
+        except OSError as error:
+            self.said.value = f"{files[0].parent} cannot be written to ({error.strerror}); choose another folder."
+            return []
+        self.said.value = f"saved {files[0].name} and {files[1].name}"
+        return files

@@ -1,0 +1,71 @@
+"""The designers: what a slider changes, what is saved, and how fast."""
+
+import io
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers.models import VAE
+from helpers.models.images import ConditionalDecoder, ConditionalEncoder
+from helpers.widgets import TypefaceDesigner, png
+
+
+@pytest.fixture
+def designer(tmp_path):
+    torch.manual_seed(0)
+    average = torch.rand(62, 784) * 4 - 2
+    model = VAE(ConditionalEncoder(784, 62, (8,), 4), ConditionalDecoder(4, 62, (8, 8), 784, average), 4, shared=True)
+    directions = [("weight", np.eye(4)[0]), ("slant", 2 * np.eye(4)[2])]
+    return TypefaceDesigner(model, directions, centre=np.ones(4), folder=tmp_path)
+
+
+def pixels(image):
+    return np.asarray(Image.open(io.BytesIO(bytes(image.value))))
+
+
+def test_png_is_dark_where_there_is_ink():
+    image = np.asarray(Image.open(io.BytesIO(png(np.array([[0.0, 1.0], [2.0, 0.5]])))))
+    assert image.tolist() == [[255, 0], [0, 128]]
+
+
+def test_sliders_move_the_code_along_their_directions(designer):
+    assert torch.equal(designer.code, torch.ones(1, 4))
+    before = pixels(designer.sheet)
+    designer.sliders[1].value = 1.5
+    assert designer.code[0].tolist() == [1.0, 1.0, 4.0, 1.0]
+    assert (pixels(designer.sheet) != before).any()
+    designer.reset.click()
+    assert (pixels(designer.sheet) == before).all()
+    designer.random.click()
+    assert (pixels(designer.sheet) != before).any()
+
+
+def test_a_word_is_set_and_both_are_saved_without_overwriting(designer, tmp_path):
+    narrow = pixels(designer.line).shape[1]
+    designer.word.value = "Rag"
+    assert pixels(designer.line).shape[1] < narrow
+    first, second = designer.save(), designer.save()
+    assert len({*first, *second}) == 4 and all(f.stat().st_size > 100 for f in first + second)
+    assert (np.asarray(Image.open(first[1])) == pixels(designer.line)).all()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f.name for f in first + second)
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(designer, tmp_path):
+    (tmp_path / "file").write_text("")
+    designer.folder = tmp_path / "file" / "below"
+    assert designer.save() == [] and "choose another folder" in designer.said.value
+
+
+def test_it_shows_everything_in_one_widget(designer):
+    box = designer.show()
+    assert designer.sheet in box.children and designer.word in box.children
+
+
+def test_moving_many_sliders_at_once_draws_once(designer, monkeypatch):
+    draws = []
+    monkeypatch.setattr(designer, "redraw", lambda: draws.append(time.perf_counter()))
+    designer.set([1.0, -9.0])
+    assert len(draws) == 1 and designer.sliders[1].value == -3
