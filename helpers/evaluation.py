@@ -158,7 +158,8 @@ def nearest(x, reference):
 
     For binary images the squared distance counts the pixels that differ.
     """
-    squared = (x**2).sum(axis=1)[:, None] - 2 * x @ reference.T + (reference**2).sum(axis=1)  # (N, M)
+    lengths = np.einsum("md,md->m", reference, reference)  # without a copy of the reference
+    squared = (x**2).sum(axis=1)[:, None] - 2 * (x @ reference.T) + lengths  # (N, M)
     row = squared.argmin(axis=1)
     return row, np.maximum(squared[np.arange(len(x)), row], 0)
 

@@ -87,7 +87,7 @@ def fit(
     save_every: float = 0.0,
     resume: bool = True,
     in_memory: bool | None = None,
-    quiet: bool = False,
+    quiet: bool | str = False,
 ) -> History:
     """Train ``model`` on the train split of ``data``, keep the weights that do best on its validation split.
 
@@ -105,6 +105,7 @@ def fit(
     checkpoint: a path. The state is saved there after an epoch, if ``save_every`` seconds have passed since
         the last time. A run that was stopped at any moment goes on from there, to bit-identical weights
         (unless with ``minutes``: how far those reach depends on the machine).
+    quiet: True for no progress at all; "lines" for a bar, but no lines that stay.
     in_memory: whether to hold the data in memory; by default, if it takes less than half of what is free.
 
     Returns the History; the model holds the best weights, in evaluation mode. Raises TrainingError when the
@@ -169,7 +170,8 @@ class _Run:
         if checkpoint is not None and resume:
             self._resume(checkpoint)
         self.started, saved, unsaved = time.perf_counter() - self.seconds, time.perf_counter(), False
-        progress = Progress(self.epochs, show=self.rank == 0 and not self.quiet, start=len(self.history))
+        show, lines = self.rank == 0 and self.quiet is not True, 0 if self.quiet == "lines" else 5
+        progress = Progress(self.epochs, lines=lines, show=show, start=len(self.history))
         try:
             for epoch in progress:
                 if self.minutes and self._elapsed() >= 60 * self.minutes:

@@ -141,6 +141,16 @@ def test_sets_have_a_row_for_each_group_and_a_column_for_each_label():
     assert np.array_equal(sets.x[1, 2], data.x[(data.group == 2) & (data.c == 2)][0])
 
 
+def test_sets_need_not_have_a_column_for_each_label():
+    rng = np.random.default_rng(1)
+    group, c = np.array([0, 2, 1, 2, 0, 2, 3, 1]), np.array([7, 1, 3, 9, 2, 4, 5, 3])
+    data = Dataset.make("some", rng.random((8, 2)), c, group=group, valid=[1], test=[3])
+    sets = data.sets("train", dense=False)
+    assert sets.c.tolist() == [[7, 2, -1], [1, 9, 4]] and sets.index.tolist() == [0, 2]
+    assert np.array_equal(sets.x[1, 1], data.x[3]) and not sets.x[0, 2].any()
+    assert data.sets("valid", dense=False).c.tolist() == [[3, 3]]
+
+
 def test_of_two_examples_of_one_label_the_first_is_in_the_set():
     x = np.array([[1.0], [2.0], [3.0], [4.0]])
     data = Dataset.make("twice", x, [0, 0, 0, 0], group=[0, 0, 1, 2], valid=[1], test=[2])

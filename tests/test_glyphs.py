@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from helpers.data import DataError, glyphs
+from helpers.data import DataError, cache, glyphs
 
 
 @pytest.fixture(scope="module", autouse=True)
 def own_cache(tmp_path_factory):
     patch = pytest.MonkeyPatch()
-    patch.setattr(glyphs, "CACHE", tmp_path_factory.mktemp("cache"))
+    patch.setattr(cache, "FOLDER", tmp_path_factory.mktemp("cache"))
     yield
     patch.undo()
 
@@ -111,20 +111,20 @@ def test_measure_tells_weight_slant_and_feet(data):
 
 def test_the_cache_gives_the_same_and_survives_damage_and_a_read_only_folder(data, monkeypatch, tmp_path):
     monkeypatch.setattr(glyphs, "FONTS", glyphs.FONTS[:1] + tuple(f for f in glyphs.FONTS if f[3] != "train"))
-    monkeypatch.setattr(glyphs, "CACHE", tmp_path)
+    monkeypatch.setattr(cache, "FOLDER", tmp_path)
     first = glyphs.load(copies=1)
     (file,) = tmp_path.glob("*.npz")
     assert [p.name for p in tmp_path.iterdir()] == [file.name]  # nothing half-written lies about
     assert np.array_equal(glyphs.load(copies=1).x, first.x)
     file.write_bytes(file.read_bytes()[:1000])
     assert np.array_equal(glyphs.load(copies=1).x, first.x)
-    monkeypatch.setattr(glyphs, "CACHE", tmp_path / "file" / "below")
+    monkeypatch.setattr(cache, "FOLDER", tmp_path / "file" / "below")
     (tmp_path / "file").write_text("not a folder")
     assert np.array_equal(glyphs.load(copies=1).x, first.x)
 
 
 def test_a_missing_font_or_glyph_is_left_out_and_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(glyphs, "CACHE", tmp_path)
+    monkeypatch.setattr(cache, "FOLDER", tmp_path)
     held_out = tuple(f for f in glyphs.FONTS if f[3] != "train")
     fonts = (glyphs.FONTS[0], ("Gone", "NoSuchFont", "", "train"), ("Script", "STIXGeneral", "script", "train"))
     monkeypatch.setattr(glyphs, "FONTS", fonts + held_out)

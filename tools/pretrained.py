@@ -90,7 +90,7 @@ def train(name: str):
 
 # Sampled alphabets should be as legible and as varied as can be: a high β costs likelihood, and gives codes that
 # fill the prior. See notebook 06.
-GLYPHS = dict(epochs=300, batch_size=48, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.03)
+GLYPHS = dict(epochs=700, batch_size=48, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.03)
 GLYPHS_OBJECTIVE = dict(beta=100.0, members=8, seen=6)
 READER = dict(epochs=3, batch_size=128, lr=2e-3, weight_decay=0.02, warmup=0.1)
 ONE_LETTER = [glyphs.CHARACTERS.index(k) for k in "AGMRaegn"]  # shown one at a time
@@ -151,7 +151,7 @@ def train_reader():
 
 def train_glyphs():
     """Train the fonts' VAE and save it with its card."""
-    data = glyphs.load(copies=100)
+    data = glyphs.load()
     train, start = data.train, time.perf_counter()
     average = np.stack([train.x[train.c == k].mean(axis=0) for k in range(62)])
     torch.manual_seed(0)
@@ -165,7 +165,7 @@ def train_glyphs():
         PRETRAINED / "glyphs-fonts", model.state_dict(),
         model="VAE of fonts: 62 characters as distance fields of 28 × 28, one code of 16 a font, Normal pixels",
         made_by="make pretrained (glyphs-fonts)",
-        data="glyphs, distance, 100 changed copies of each text font; see data/README.md",
+        data="glyphs, distance, 40 changed copies of each text font; see data/README.md",
         training=GLYPHS | GLYPHS_OBJECTIVE | {"seed": 0}, figures=found, licence="MIT",
         limits="Learnt from 24 fonts and changed copies of them: Latin letters and digits, no kerning, no accents.",
     )  # fmt: skip

@@ -112,21 +112,27 @@ class Dataset:
         """The split for reporting, looked at last."""
         return self._part("test")
 
-    def sets(self, split: str) -> Split:
-        """One split with a group a row: x (groups, labels, …), c (groups, labels), index: the groups' numbers.
+    def sets(self, split: str, dense: bool = True) -> Split:
+        """One split with a group a row: x (groups, M, …), c (groups, M), index: the groups' numbers.
 
-        Label k of a group stands in column k; where the group has none, x is 0 and c is -1. Should a group
-        have several examples of one label, the first is taken.
+        With ``dense`` there is a column for each label, and label k stands in column k; should a group have
+        several examples of it, the first is taken. Else M is the largest number of examples that a group has.
+        Where a group has no example, x is 0 and c is -1.
         """
         if self.group is None or self.c is None:
             raise DataError(f"{self.name}: sets need a group and a label for each example.")
         part = self.rows[split][::-1]  # the first comes last, and stays
-        groups, row = np.unique(self.group[part], return_inverse=True)
-        labels = max(len(self.names), int(self.c.max()) + 1)
-        x = np.zeros((len(groups), labels, *self.x.shape[1:]), self.x.dtype)
-        c = np.full((len(groups), labels), -1)
-        x[row, self.c[part]] = self.x[part]
-        c[row, self.c[part]] = self.c[part]
+        groups, row, counts = np.unique(self.group[part], return_inverse=True, return_counts=True)
+        if dense:
+            columns, column = max(len(self.names), int(self.c.max()) + 1), self.c[part]
+        else:
+            order = np.argsort(row, kind="stable")[::-1]
+            part, row, columns = part[order], row[order], int(counts.max())
+            column = np.arange(len(part)) - (len(part) - np.cumsum(counts))[row]
+        x = np.zeros((len(groups), columns, *self.x.shape[1:]), self.x.dtype)
+        c = np.full((len(groups), columns), -1)
+        x[row, column] = self.x[part]
+        c[row, column] = self.c[part]
         return Split(x, c, groups)
 
     def __len__(self):

@@ -9,16 +9,14 @@ also comes in ``copies`` changed ones (width, slant, weight, contrast, height of
 alike in all their characters, so that each is a consistent font of its own.
 """
 
-import contextlib
-import hashlib
 import os
 import string
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from helpers.data.cache import cached
 from helpers.data.dataset import DataError, Dataset
 
 CHARACTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
@@ -52,7 +50,6 @@ OLDER = {
 }  # fmt: skip
 
 ORNAMENTAL = {"script", "bold script", "fraktur", "bold fraktur", "double-struck"}
-CACHE = Path(__file__).resolve().parent.parent.parent / "data" / "cache"
 PARTS = ("fields", "labels", "fonts", "names", "splits", "notes")
 
 # (name, file, alphabet, split). Whole fonts are held out: four for choosing, five for reporting.
@@ -295,9 +292,13 @@ def load(copies: int = 40, form: str = "distance") -> Dataset:
     Drawn on first use, in some ten seconds, and kept in ``data/cache``. Fonts and characters that this version of
     Matplotlib lacks are left out, and the data set's notes say which. Raises DataError if no font is left.
     """
+    import matplotlib
+
     if form not in ("distance", "ink"):
         raise DataError(f"glyphs: form is {form!r}; say 'distance' or 'ink'.")
-    fields, labels, fonts, names, splits, notes = _drawn(copies)
+    recipe = f"{matplotlib.__version__} {copies} {FONTS}".encode() + Path(__file__).read_bytes()
+    stored = cached("glyphs", recipe, lambda: _draw_all(copies))
+    fields, labels, fonts, names, splits, notes = (stored[part] for part in PARTS)
     x = fields.astype(np.float32) * (REACH / 127)
     groups = {split: np.nonzero(splits == split)[0] for split in ("train", "valid", "test")}
     return Dataset.make(
@@ -313,27 +314,6 @@ def load(copies: int = 40, form: str = "distance") -> Dataset:
         source="fonts that ship inside Matplotlib: DejaVu, STIX, Computer Modern",
         notes=tuple(notes),
     )
-
-
-def _drawn(copies):
-    """fields (N, 784) of int8, labels, fonts (N,), names, splits of the fonts, notes: from the cache, or made."""
-    import matplotlib
-
-    recipe = f"{matplotlib.__version__} {copies} {FONTS}".encode() + Path(__file__).read_bytes()
-    file = CACHE / f"glyphs-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # no cache, or a broken one
-        with np.load(file, allow_pickle=False) as stored:
-            return tuple(stored[name] for name in PARTS)
-    parts = _draw_all(copies)
-    with contextlib.suppress(OSError):  # a full or read-only disk: do without
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.stem}.{os.getpid()}.part.npz")
-        try:
-            np.savez(temporary, **dict(zip(PARTS, parts)))
-            os.replace(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return parts
 
 
 def _draw_all(copies):
@@ -361,4 +341,5 @@ def _draw_all(copies):
             splits.append(split)
     if not fields:
         raise DataError("glyphs: none of the fonts was found inside Matplotlib; install Matplotlib again.")
-    return np.concatenate(fields), np.array(labels), np.array(fonts), np.array(names), np.array(splits), np.array(notes)
+    arrays = np.concatenate(fields), labels, fonts, names, splits, notes
+    return dict(zip(PARTS, map(np.array, arrays)))

@@ -1,0 +1,222 @@
+"""Sound as numbers: spectrograms, Griffin-Lim, pitch, reading files, playing in a notebook.
+
+Waveforms are mono float32 from -1 to 1, one per row: (N, samples). Spectrograms are (N, frequencies, frames).
+"""
+
+import base64
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers.data.dataset import DataError
+
+SAMPLE_RATE = 16_000  # Hz
+N_FFT, HOP = 1024, 320  # samples: windows of 64 ms, one every 20 ms
+FLOOR = 1e-3  # magnitudes below this, 60 dB under a full sine, count as silence
+MIN_SECONDS, MAX_SECONDS = 0.05, 60.0
+
+
+def _rows(wave) -> torch.Tensor:
+    wave = torch.as_tensor(np.asarray(wave) if not isinstance(wave, torch.Tensor) else wave, dtype=torch.float32)
+    return wave[None] if wave.dim() == 1 else wave
+
+
+def stft(wave, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
+    """The short-time Fourier transform of waves (N, samples): complex (N, n_fft/2 + 1, 1 + samples // hop_length).
+
+    Hann windows, centred on multiples of hop_length. Scaled so that a sine of amplitude 1 has magnitude 1.
+    """
+    window = torch.hann_window(n_fft)
+    spectrum = torch.stft(_rows(wave), n_fft, hop_length, window=window, center=True, pad_mode="constant",
+                          return_complex=True)  # fmt: skip
+    return spectrum * (2 / window.sum())
+
+
+def istft(spectrum, samples: int, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
+    """The wave (N, samples) whose transform is nearest to ``spectrum`` in squared error (Griffin and Lim, 1984)."""
+    window = torch.hann_window(n_fft)
+    return torch.istft(spectrum * (window.sum() / 2), n_fft, hop_length, window=window, center=True, length=samples)
+
+
+def log_magnitude(wave, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
+    """Natural logarithm of magnitudes, floored at 60 dB below a full sine: (N, frequencies, frames), -6.9 to 0."""
+    return stft(wave, n_fft, hop_length).abs().clamp(min=FLOOR).log()
+
+
+def mel_filters(n_mels: int = 64, sample_rate: int = SAMPLE_RATE, n_fft: int = N_FFT) -> torch.Tensor:
+    """Triangular filters (n_mels, n_fft/2 + 1), evenly spaced in mel (Slaney's scale), from librosa."""
+    import librosa  # slow to import
+
+    return torch.as_tensor(librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels))
+
+
+def griffin_lim(magnitude, samples: int, iterations: int = 32, momentum: float = 0.99, n_fft: int = N_FFT,
+                hop_length: int = HOP, generator=None) -> torch.Tensor:  # fmt: skip
+    """A wave (N, samples) whose magnitudes come close to ``magnitude`` (N, frequencies, frames), from random phases.
+
+    Back and forth between the phases of a real wave and the magnitudes asked for (Griffin and Lim, 1984), with
+    momentum (Perraudin, Balazs and Søndergaard, 2013), all waves of a batch at once.
+    """
+    magnitude = torch.as_tensor(magnitude, dtype=torch.float32)
+    phase = torch.polar(torch.ones_like(magnitude), 2 * math.pi * torch.rand(magnitude.shape, generator=generator))
+    before = torch.zeros_like(phase)
+    for _ in range(iterations):
+        rebuilt = stft(istft(magnitude * phase, samples, n_fft, hop_length), n_fft, hop_length)
+        phase = rebuilt - momentum / (1 + momentum) * before
+        phase = phase / phase.abs().clamp(min=1e-16)
+        before = rebuilt
+    return istft(magnitude * phase, samples, n_fft, hop_length)
+
+
+def spectral_convergence(wave, magnitude, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
+    """How far the magnitudes of waves are from those asked for: (N,), the norm of the difference over the norm."""
+    magnitude = torch.as_tensor(magnitude, dtype=torch.float32)
+    difference = stft(wave, n_fft, hop_length).abs() - magnitude
+    return difference.flatten(1).norm(dim=1) / magnitude.flatten(1).norm(dim=1)
+
+
+def log_spectral_distance(a, b) -> np.ndarray:
+    """Root mean square difference of log-magnitudes (N, frequencies, frames), in dB: (N,)."""
+    a, b = (np.asarray(s, np.float32).reshape(len(s), -1) for s in (a, b))
+    return 20 / math.log(10) * np.sqrt(((a - b) ** 2).mean(axis=1))
+
+
+def pitch(wave, sample_rate: int = SAMPLE_RATE, low: float = 100.0, high: float = 1200.0) -> np.ndarray:
+    """The fundamental frequency of notes (N, samples), in Hz: (N,); NaN where there is silence or no period.
+
+    YIN (de Cheveigné and Kawahara, 2002): the difference of the wave and itself, shifted, divided by its running
+    mean; the first deep dip is the period, refined by a parabola. The median over frames of 64 ms is taken.
+    """
+    wave, frame = _rows(wave).double(), 1024 * sample_rate // SAMPLE_RATE
+    longest, shortest = int(sample_rate / low) + 2, int(sample_rate / high)
+    if wave.shape[1] < frame + longest:
+        wave = torch.nn.functional.pad(wave, (0, frame + longest - wave.shape[1]))
+    frames = wave.unfold(1, frame + longest, frame // 2)  # (N, F, frame + longest)
+    # Σ (x[t] - x[t + lag])² over a window, as energy + energy - 2 × correlation, by FFT
+    size = 2 ** math.ceil(math.log2(2 * frame + longest))
+    first = torch.fft.rfft(frames[..., :frame], size)
+    correlation = torch.fft.irfft(torch.fft.rfft(frames, size) * first.conj(), size)[..., : longest + 1]
+    power = torch.nn.functional.pad(frames.square().cumsum(dim=2), (1, 0))
+    energy = power[..., frame:][..., : longest + 1] - power[..., : longest + 1]
+    difference = (energy[..., :1] + energy - 2 * correlation).clamp(min=0)
+    lags = torch.arange(1, longest + 1)
+    normal = difference[..., 1:] * lags / difference[..., 1:].cumsum(dim=2).clamp(min=1e-12)
+    normal = torch.nn.functional.pad(normal, (1, 0), value=1.0)  # (N, F, longest + 1): index is the lag
+    d = normal[..., shortest:longest].numpy()
+    dip = (d < np.roll(d, 1, axis=2)) & (d <= np.roll(d, -1, axis=2)) & (d < 0.15)
+    dip[..., 0] = dip[..., -1] = False
+    lag = np.where(dip.any(axis=2), dip.argmax(axis=2), 0) + shortest
+    n, f = np.indices(lag.shape)
+    left, here, right = (normal.numpy()[n, f, np.clip(lag + s, 0, longest)] for s in (-1, 0, 1))
+    curve = left - 2 * here + right
+    refined = lag + np.where(np.abs(curve) > 1e-12, 0.5 * (left - right) / np.where(curve == 0, 1, curve), 0)
+    loud = frames.square().mean(dim=2).numpy()
+    heard = dip.any(axis=2) & (loud > 1e-2 * loud.max(axis=1, keepdims=True)) & (loud > 1e-8)
+    hz = np.where(heard, sample_rate / refined, np.nan)
+    found = np.full(len(hz), np.nan)
+    for i, row in enumerate(hz):
+        if np.isfinite(row).any():
+            found[i] = np.nanmedian(row)
+    return found
+
+
+def cents(f, reference):
+    """The interval from ``reference`` to ``f``, in hundredths of a semitone."""
+    return 1200 * np.log2(np.asarray(f) / np.asarray(reference))
+
+
+def normalise(wave, peak: float = 0.9) -> np.ndarray:
+    """The wave with its highest point at ``peak``, or as it is if it is silent; nothing is clipped."""
+    wave = np.asarray(wave, np.float32)
+    top = np.abs(wave).max(axis=-1, keepdims=True)
+    return np.where(top > 1e-6, peak * wave / np.maximum(top, 1e-6), wave)
+
+
+def load(path, sample_rate: int = SAMPLE_RATE, min_seconds: float = MIN_SECONDS, max_seconds: float = MAX_SECONDS):
+    """Read a sound file (WAV, FLAC, OGG, MP3) as mono at ``sample_rate``: (samples,), float32, peak at 0.9.
+
+    Channels are averaged; other rates are resampled (soxr). Raises DataError, in one sentence, for what cannot be
+    read, is empty, too short, too long, silent, or holds NaN.
+    """
+    import soundfile
+
+    path = Path(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, seconds = file.samplerate, file.frames / max(file.samplerate, 1)
+            if file.frames == 0:
+                raise DataError(f"{path.name}: holds no sound at all (0 samples); leave the file out.")
+            if seconds > max_seconds:  # before it is read
+                raise DataError(f"{path.name}: is {seconds:.0f} seconds long, and more than {max_seconds:g} were not "
+                                "expected; cut it into single notes or phrases.")  # fmt: skip
+            wave = file.read(dtype="float32", always_2d=True).mean(axis=1)
+    except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = str(error).rstrip(".").split(": ")[-1]
+        message = f"{path.name}: cannot be read as sound ({reason}); give a whole WAV, FLAC or OGG file."
+        raise DataError(message) from None
+    return prepare(wave, rate, path.name, sample_rate, min_seconds)
+
+
+def prepare(wave, rate: int, name: str = "sound", sample_rate: int = SAMPLE_RATE, min_seconds: float = MIN_SECONDS):
+    """Check a mono wave (samples,) at ``rate``, resample it to ``sample_rate`` and set its peak to 0.9."""
+    import soxr
+
+    wave = np.asarray(wave, np.float32)
+    if not np.isfinite(wave).all():
+        raise DataError(f"{name}: {(~np.isfinite(wave)).sum()} of {len(wave)} samples are NaN or infinite; record or "
+                        "convert it again.")  # fmt: skip
+    if len(wave) < min_seconds * rate:
+        raise DataError(f"{name}: lasts {len(wave) / rate:.3f} seconds, and at least {min_seconds:g} are needed; leave "
+                        "it out.")  # fmt: skip
+    if np.abs(wave).max() < 1e-5:
+        raise DataError(f"{name}: is silent from beginning to end; leave it out.")
+    if rate != sample_rate:
+        wave = soxr.resample(wave, rate, sample_rate)
+    return normalise(wave)
+
+
+def fit_length(wave, samples: int, fade: int = 320) -> np.ndarray:
+    """The wave cut to ``samples``, with a short fade, or filled up with silence."""
+    wave = np.asarray(wave, np.float32)
+    if len(wave) >= samples:
+        wave = wave[:samples].copy()
+        wave[-fade:] *= np.linspace(1, 0, min(fade, samples), dtype=np.float32)
+        return wave
+    return np.pad(wave, (0, samples - len(wave)))
+
+
+def encode(wave, sample_rate: int = SAMPLE_RATE, format: str = "mp3") -> bytes:
+    """The wave (samples,) as the bytes of a sound file: "mp3" (small), "wav" or "flac" (exact)."""
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(wave, -1, 1), sample_rate, format=format.upper())
+    return file.getvalue()
+
+
+def show(wave, label: str, sample_rate: int = SAMPLE_RATE, format: str = "mp3"):
+    """Show a player for the wave in a notebook. ``label`` says what there is to hear, also where sound is stripped."""
+    from IPython.display import display
+
+    data = base64.b64encode(encode(np.asarray(wave), sample_rate, format)).decode()
+    kind = {"mp3": "mpeg"}.get(format, format)
+    html = f'{label}<br><audio controls aria-label="{label}" src="data:audio/{kind};base64,{data}"></audio>'
+    display({"text/html": html, "text/plain": f"sound: {label}"}, raw=True)
+
+
+def melody(notes, tune, beat: float = 0.3, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Notes laid out in time: ``notes`` maps a pitch to its wave, ``tune`` lists (pitch, beats); None is a rest."""
+    starts = np.cumsum([0] + [beats for _, beats in tune]) * beat * sample_rate
+    longest = max(len(w) for w in notes.values())
+    out = np.zeros(int(starts[-1]) + longest, np.float32)
+    for (pitch_, beats), start in zip(tune, starts):
+        if pitch_ is None:
+            continue
+        wave = fit_length(notes[pitch_], min(longest, int((beats * beat + 0.15) * sample_rate)))
+        out[int(start) : int(start) + len(wave)] += wave
+    return normalise(out)
