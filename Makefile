@@ -39,7 +39,7 @@ test: venv  ## check style, modules, notebooks, and notebooks as on another proc
 notebooks: venv  ## execute and save all notebooks, or some: NB=notebooks/03_*.ipynb
 	$(RUN) tools/run_notebooks.py $(NB)
 
-pretrained: venv  ## train the models in data/pretrained again (some minutes)
+pretrained: venv  ## train the models in data/pretrained again (half an hour)
 	$(RUN) tools/pretrained.py
 
 bench: venv  ## measure speed: ours in NumPy against the same in PyTorch

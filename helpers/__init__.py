@@ -7,6 +7,7 @@
     checkpoints   models on disk, as safetensors with a card
     evaluation    the board of held-out likelihoods, implied σ and β, active units, Fréchet distance
     exercises     the exercises of every notebook: check, hint, solution
+    sound         spectrograms, Griffin-Lim, pitch, reading and playing
     plotting      figures with alt text, in one style
     widgets       the designers: sliders that turn a code and show what becomes of it
     progress      a live bar for a person, a few lines for the record

@@ -61,14 +61,17 @@ def griffin_lim(magnitude, samples: int, iterations: int = 32, momentum: float =
     momentum (Perraudin, Balazs and Søndergaard, 2013), all waves of a batch at once.
     """
     magnitude = torch.as_tensor(magnitude, dtype=torch.float32)
-    phase = torch.polar(torch.ones_like(magnitude), 2 * math.pi * torch.rand(magnitude.shape, generator=generator))
-    before = torch.zeros_like(phase)
-    for _ in range(iterations):
-        rebuilt = stft(istft(magnitude * phase, samples, n_fft, hop_length), n_fft, hop_length)
-        phase = rebuilt - momentum / (1 + momentum) * before
-        phase = phase / phase.abs().clamp(min=1e-16)
-        before = rebuilt
-    return istft(magnitude * phase, samples, n_fft, hop_length)
+    angle = 2 * math.pi * torch.rand(magnitude.shape, generator=generator)
+    waves = []
+    for mag, phase in zip(magnitude.split(8), torch.polar(torch.ones_like(magnitude), angle).split(8)):
+        before = torch.zeros_like(phase)  # eight at a time: more would not fit into the processor's cache
+        for _ in range(iterations):
+            rebuilt = stft(istft(mag * phase, samples, n_fft, hop_length), n_fft, hop_length)
+            phase = rebuilt - momentum / (1 + momentum) * before
+            phase = phase / phase.abs().clamp(min=1e-16)
+            before = rebuilt
+        waves.append(istft(mag * phase, samples, n_fft, hop_length))
+    return torch.cat(waves)
 
 
 def spectral_convergence(wave, magnitude, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
@@ -88,9 +91,14 @@ def pitch(wave, sample_rate: int = SAMPLE_RATE, low: float = 100.0, high: float 
     """The fundamental frequency of notes (N, samples), in Hz: (N,); NaN where there is silence or no period.
 
     YIN (de Cheveigné and Kawahara, 2002): the difference of the wave and itself, shifted, divided by its running
-    mean; the first deep dip is the period, refined by a parabola. The median over frames of 64 ms is taken.
+    mean; the first deep dip is the period, refined by the dip at its largest multiple and a parabola. The median
+    over frames of 64 ms is taken.
     """
-    wave, frame = _rows(wave).double(), 1024 * sample_rate // SAMPLE_RATE
+    return np.concatenate([_pitch(part, sample_rate, low, high) for part in _rows(wave).double().split(16)])
+
+
+def _pitch(wave, sample_rate, low, high):
+    frame = 1024 * sample_rate // SAMPLE_RATE
     longest, shortest = int(sample_rate / low) + 2, int(sample_rate / high)
     if wave.shape[1] < frame + longest:
         wave = torch.nn.functional.pad(wave, (0, frame + longest - wave.shape[1]))
@@ -110,9 +118,11 @@ def pitch(wave, sample_rate: int = SAMPLE_RATE, low: float = 100.0, high: float 
     dip[..., 0] = dip[..., -1] = False
     lag = np.where(dip.any(axis=2), dip.argmax(axis=2), 0) + shortest
     n, f = np.indices(lag.shape)
-    left, here, right = (normal.numpy()[n, f, np.clip(lag + s, 0, longest)] for s in (-1, 0, 1))
-    curve = left - 2 * here + right
-    refined = lag + np.where(np.abs(curve) > 1e-12, 0.5 * (left - right) / np.where(curve == 0, 1, curve), 0)
+    # A dip many periods away lies at a multiple of the period, and divides the error of its place by as much.
+    many = np.maximum(1, (longest - 3) // (lag + 1))
+    far = np.clip(np.rint(many * _dip(difference, n, f, lag)).astype(int), 1, longest - 1)
+    near = np.stack([difference.numpy()[n, f, np.clip(far + s, 1, longest - 1)] for s in (-1, 0, 1)])
+    refined = _dip(difference, n, f, far + near.argmin(axis=0) - 1) / many
     loud = frames.square().mean(dim=2).numpy()
     heard = dip.any(axis=2) & (loud > 1e-2 * loud.max(axis=1, keepdims=True)) & (loud > 1e-8)
     hz = np.where(heard, sample_rate / refined, np.nan)
@@ -121,6 +131,14 @@ def pitch(wave, sample_rate: int = SAMPLE_RATE, low: float = 100.0, high: float 
         if np.isfinite(row).any():
             found[i] = np.nanmedian(row)
     return found
+
+
+def _dip(curve, n, f, lag):
+    """Where a parabola through the values of curve (N, F, lags) at lag - 1, lag and lag + 1 is lowest."""
+    lag = np.clip(lag, 1, curve.shape[2] - 2)
+    left, here, right = (curve.numpy()[n, f, lag + s] for s in (-1, 0, 1))
+    bend = left - 2 * here + right
+    return lag + np.where(bend > 1e-12, 0.5 * (left - right) / np.where(bend > 1e-12, bend, 1), 0).clip(-1, 1)
 
 
 def cents(f, reference):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from helpers import sound
 from helpers.data import glyphs
 from helpers.evaluation import write_bytes
 
@@ -122,3 +123,61 @@ class TypefaceDesigner(Sliders):
             return []
         self.said.value = f"saved {files[0].name} and {files[1].name}"
         return files
+
+
+def spectrogram_png(log_magnitude, height: int = 260, times: int = 2) -> bytes:
+    """Log-magnitudes (frequencies, frames) as the bytes of a PNG, low frequencies at the bottom, loud is bright."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    part = np.clip((np.asarray(log_magnitude)[:height][::-1] + 7) / 6.5, 0, 1)
+    colours = (255 * plt.get_cmap("magma")(part)[..., :3]).astype(np.uint8)
+    image = Image.fromarray(colours.repeat(times, axis=0).repeat(2 * times, axis=1))
+    file = io.BytesIO()
+    image.save(file, format="png")
+    return file.getvalue()
+
+
+class InstrumentDesigner(Sliders):
+    """Sliders that redraw the spectrogram of a scale; a button that plays a tune on the instrument.
+
+    model: a VAE of instruments (notebook 07). tune: (pitch, beats) each; ``first`` is the pitch of label 0.
+    """
+
+    def __init__(self, model, directions, centre=None, tune=((60, 1), (64, 1), (67, 2)), first: int = 48):
+        import ipywidgets as widgets
+
+        super().__init__(model, directions, centre)
+        self.tune, self.first = list(tune), first
+        self.pitches = sorted({p for p, _ in self.tune if p is not None})
+        self.picture, self.player = widgets.Image(format="png"), widgets.Output()
+        self.button, self.wave = widgets.Button(description="play the tune"), None
+        self.button.on_click(lambda button: self.play())
+        self.below = [self.picture, self.button, self.player]
+        self.redraw()
+
+    @torch.no_grad()
+    def redraw(self):
+        """Decode the code under the pitches of the tune, and draw their spectrograms side by side."""
+        labels = torch.tensor([p - self.first for p in self.pitches])
+        self.notes = self.model.expect(self.code, labels)[0]  # (pitches, frequencies, frames)
+        self.picture.value = spectrogram_png(torch.cat(list(self.notes), dim=1))
+
+    def play(self):
+        """Turn the notes into sound (Griffin-Lim), set the tune, and show a player that starts by itself."""
+        import ipywidgets as widgets
+
+        samples = sound.HOP * (self.notes.shape[2] - 1)
+        waves = sound.griffin_lim(self.notes.exp(), samples, iterations=16, generator=torch.Generator().manual_seed(0))
+        self.wave = sound.melody(dict(zip(self.pitches, waves.numpy())), self.tune)
+        player = widgets.Audio(value=sound.encode(self.wave, format="wav"), format="wav", autoplay=True, loop=False)
+        old = self.below[2]
+        self.player = player
+        self.below[2] = player
+        if getattr(self, "box", None) is not None:
+            self.box.children = tuple(player if child is old else child for child in self.box.children)
+
+    def show(self):
+        """The widget, for the end of a cell."""
+        self.box = super().show()
+        return self.box

@@ -26,6 +26,7 @@ NOTEBOOKS = {
     "vae_pytorch": "04_vae_in_pytorch",
     "what_numbers_mean": "05_what_the_numbers_mean",
     "images": "06_images",
+    "audio": "07_audio",
 }
 EXERCISES = {
     (module, name): value
@@ -128,6 +129,11 @@ def _level(level, mu, sigma, ends=True, steps=255, half=0.5):
     if ends:
         above, below = np.where(level == 255, np.inf, above), np.where(level == 0, -np.inf, below)
     return images.phi(above) - images.phi(below)
+
+
+def _difference(wave, longest):
+    window = len(wave) - longest
+    return np.array([((wave[:window] - wave[lag : lag + window]) ** 2).sum() for lag in range(longest + 1)])
 
 
 # (exercise, wrong answer, part of the message that is meant for it)
@@ -259,6 +265,24 @@ WRONG = [
     ("transfer_error", lambda guess, x, c, shown: np.abs(np.delete(guess - x, shown, axis=1)).mean(), "font lacks"),
     ("transfer_error", lambda guess, x, c, shown: np.abs(np.delete((guess - x) * (c >= 0)[..., None], shown, axis=1)).mean(), "how many those are"),
     ("transfer_error", lambda guess, x, c, shown: np.abs(guess - x).mean(axis=2), "one number"),
+    ("frequency", lambda pitch: 440.0 + 10 * (np.asarray(pitch) - 69), "double the frequency"),
+    ("frequency", lambda pitch: 440.0 * 2.0 ** ((np.asarray(pitch) - 60) / 12), "440 Hz"),
+    ("frequency", lambda pitch: 440.0 * 2.0 ** ((np.asarray(pitch) - 69) // 12), "same ratio"),
+    ("with_phases_of", lambda spectrum, magnitude: spectrum, "not those of the spectrum"),
+    ("with_phases_of", lambda spectrum, magnitude: magnitude * spectrum, "not those of the spectrum"),
+    ("with_phases_of", lambda spectrum, magnitude: magnitude * np.exp(1j * np.angle(spectrum)).conj(), "phases must be those"),
+    ("with_phases_of", lambda spectrum, magnitude: magnitude * spectrum / np.abs(spectrum), "0 / 0"),
+    ("log_distance", lambda a, b, floor=1e-3: np.sqrt((np.maximum(10 * np.log10(a / b), floor) ** 2).mean(axis=(1, 2))), "20 dB away"),
+    ("log_distance", lambda a, b: np.sqrt(((20 * np.log10(a / b)) ** 2).mean(axis=(1, 2))), "minus infinity"),
+    ("log_distance", lambda a, b: np.abs(20 * np.log10(np.maximum(a, 1e-3) / np.maximum(b, 1e-3))).mean(axis=(1, 2)), "mean of the squares"),
+    ("log_distance", lambda a, b: np.sqrt(((20 * np.log10(np.maximum(a, 1e-3) / np.maximum(b, 1e-3))) ** 2).mean()), "distances"),
+    ("normalised_difference", lambda wave, longest: _difference(wave, longest), "at lag 0 the curve is 1"),
+    ("normalised_difference", lambda wave, longest: np.r_[1, _difference(wave, longest)[1:]], "same pitch"),
+    ("normalised_difference", lambda wave, longest: np.r_[1, _difference(wave, longest)[1:] / _difference(wave, longest)[1:].mean()], "from lag 1 up to its own"),
+    ("normalised_difference", lambda wave, longest: np.r_[1, (_difference(wave, longest)[1:] / np.cumsum(_difference(wave, longest)[1:]))], "half a period"),
+    ("draw_codes", lambda codes, n, rng: codes.mean(0) + rng.standard_normal((n, codes.shape[1])) @ np.cov(codes.T), "no scale"),
+    ("draw_codes", lambda codes, n, rng: codes.mean(0) + rng.standard_normal((n, codes.shape[1])) * codes.std(0), "go together"),
+    ("draw_codes", lambda codes, n, rng: rng.standard_normal((n, codes.shape[1])) @ np.linalg.cholesky(np.cov(codes.T)).T, "mean of what is drawn"),
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import torch
 
 import pretrained  # tools/pretrained.py
 from helpers import checkpoints
-from helpers.data import digits, glyphs
+from helpers.data import digits, glyphs, notes
 from helpers.models.images import Reader
 
 CARDS = sorted(pretrained.PRETRAINED.glob("*.json"))
@@ -70,3 +70,14 @@ def test_the_fonts_are_what_their_card_says(reader):
     assert found["recognised"] > 0.98
     for split in ("valid", "test"):
         assert found[f"{split}, from one letter"] < found[f"{split}, nearest font"]
+
+
+def test_the_instruments_are_what_their_card_says():
+    model = pretrained.build_notes()
+    card = checkpoints.load_model(pretrained.PRETRAINED / "notes-instruments", model.eval())
+    found = pretrained.note_figures(model, notes.load())
+    assert found.keys() == card["figures"].keys()
+    for name, value in found.items():
+        assert value == pytest.approx(card["figures"][name], rel=0.01), name
+    for split in ("valid", "test"):
+        assert found[f"{split}, from one note"] < 0.6 * found[f"{split}, mean spectrogram"]

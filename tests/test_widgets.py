@@ -10,7 +10,8 @@ from PIL import Image
 
 from helpers.models import VAE
 from helpers.models.images import ConditionalDecoder, ConditionalEncoder
-from helpers.widgets import TypefaceDesigner, png
+from helpers.models.audio import SpectrogramDecoder, SpectrogramEncoder
+from helpers.widgets import InstrumentDesigner, TypefaceDesigner, png, spectrogram_png
 
 
 @pytest.fixture
@@ -69,3 +70,32 @@ def test_moving_many_sliders_at_once_draws_once(designer, monkeypatch):
     monkeypatch.setattr(designer, "redraw", lambda: draws.append(time.perf_counter()))
     designer.set([1.0, -9.0])
     assert len(draws) == 1 and designer.sliders[1].value == -3
+
+
+@pytest.fixture
+def instrument():
+    torch.manual_seed(0)
+    decoder = SpectrogramDecoder(4, 513, 51, 36, R=3, hidden=8, average=torch.full((36, 513), -5.0))
+    model = VAE(SpectrogramEncoder(513, 51, 36, 4, hidden=8), decoder, 4, shared=True)
+    return InstrumentDesigner(model, [("brighter", np.eye(4)[1])], tune=[(60, 1), (None, 1), (64, 2)])
+
+
+def test_spectrograms_are_drawn_with_low_frequencies_at_the_bottom():
+    field = np.full((10, 4), -7.0)
+    field[0] = 0  # the lowest is loud
+    image = np.asarray(Image.open(io.BytesIO(spectrogram_png(field, height=10, times=1)))).sum(axis=2)
+    assert image.shape == (10, 8) and (image[-1] > image[0]).all()
+
+
+def test_the_instrument_is_redrawn_and_played(instrument):
+    before = bytes(instrument.picture.value)
+    instrument.sliders[0].value = 2.0
+    assert bytes(instrument.picture.value) != before
+    assert instrument.pitches == [60, 64] and instrument.notes.shape == (2, 513, 51)
+    box = instrument.show()
+    instrument.button.click()
+    assert np.isfinite(instrument.wave).all() and np.abs(instrument.wave).max() == pytest.approx(0.9)
+    assert instrument.player in box.children and instrument.player.value[:4] == b"RIFF"
+    first = instrument.player
+    instrument.button.click()
+    assert first not in box.children and instrument.player in box.children

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 import helpers
-from helpers import checkpoints, evaluation, scratch
-from helpers.data import digits, glyphs
+from helpers import checkpoints, evaluation, scratch, sound
+from helpers.data import digits, glyphs, notes
 from helpers.models import VAE
+from helpers.models.audio import SpectrogramDecoder, SpectrogramEncoder
 from helpers.models.images import (
     ConditionalDecoder,
     ConditionalEncoder,
@@ -172,7 +173,65 @@ def train_glyphs():
     print(f"glyphs-fonts: {found}, {time.perf_counter() - start:.0f} s", flush=True)
 
 
-OTHERS = {"glyphs-reader": train_reader, "glyphs-fonts": train_glyphs}
+# --- instruments -------------------------------------------------------------------------------------
+
+NOTES = dict(epochs=150, batch_size=8, lr=3e-3, weight_decay=0.01, clip=1.0, warmup=0.03)
+NOTES_OBJECTIVE = dict(beta=60.0, members=4, seen=3)
+
+
+def build_notes(average=None) -> VAE:
+    """An untrained VAE of instruments: one code of 8 for all notes of an instrument."""
+    decoder = SpectrogramDecoder(8, 513, 51, 36, R=40, hidden=256, average=average, sigma=0.35)
+    return VAE(SpectrogramEncoder(513, 51, 36, 8, hidden=256), decoder, code=8, shared=True)
+
+
+@torch.no_grad()
+def note_figures(model: VAE, data) -> dict[str, float]:
+    """What the card of the instruments' VAE reports, log-spectral distances in dB; see notebook 07."""
+    train, found = data.sets("train", dense=False), {}
+    average = average_spectra(train)
+    for split in ("valid", "test"):
+        sets = data.sets(split, dense=False)
+        x, c = torch.as_tensor(sets.x).float(), torch.as_tensor(sets.c)
+        rebuilt, guess = model.reconstruct(x, c), model.expect(model.posterior(x[:, [5]], c[:, [5]]).mean, c)
+        rest = [k for k in range(x.shape[1]) if k != 5]
+        found[f"{split}, rebuilt"] = distance(rebuilt, x)
+        found[f"{split}, from one note"] = distance(guess[:, rest], x[:, rest])
+        found[f"{split}, mean spectrogram"] = distance(average[sets.c[:, rest]], x[:, rest])
+    return {name: round(float(value), 3) for name, value in found.items()}
+
+
+def distance(a, b) -> float:
+    """The mean log-spectral distance in dB of sets of spectrograms (N, M, F, T)."""
+    a, b = (torch.as_tensor(s).flatten(0, 1) for s in (a, b))
+    return float(sound.log_spectral_distance(a, b).mean())
+
+
+def average_spectra(sets) -> np.ndarray:
+    """The mean spectrogram of each pitch, (36, 513, 51), from sets."""
+    return np.stack([sets.x[sets.c == k].mean(axis=0, dtype=np.float32) for k in range(36)])
+
+
+def train_notes():
+    """Train the instruments' VAE and save it with its card."""
+    data, start = notes.load(), time.perf_counter()
+    train, valid = (data.sets(split, dense=False) for split in ("train", "valid"))
+    torch.manual_seed(0)
+    model = build_notes(average_spectra(train).mean(axis=2))
+    objective = NOTES_OBJECTIVE | {"beta": ramp(end=NOTES_OBJECTIVE["beta"])}
+    fit(model, (train, valid), seed=0, objective=objective, **NOTES)
+    found = note_figures(model, data)
+    checkpoints.save(
+        PRETRAINED / "notes-instruments", model.state_dict(),
+        model="VAE of instruments: log-magnitude spectrograms of 513 × 51 at 36 pitches, one code of 8 an instrument",
+        made_by="make pretrained (notes-instruments)", data="notes: 230 training instruments; see data/README.md",
+        training=NOTES | NOTES_OBJECTIVE | {"seed": 0}, figures=found, licence="MIT",
+        limits="Learnt from four families of synthetic sounds of one second, C3 to B5; phases come from Griffin-Lim.",
+    )  # fmt: skip
+    print(f"notes-instruments: {found}, {time.perf_counter() - start:.0f} s", flush=True)
+
+
+OTHERS = {"glyphs-reader": train_reader, "glyphs-fonts": train_glyphs, "notes-instruments": train_notes}
 
 
 def main():

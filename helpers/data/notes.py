@@ -57,12 +57,12 @@ def play(family: str, timbre, pitch: int, seconds: float = SECONDS, sample_rate:
     n, f0 = round(seconds * sample_rate), float(frequency(pitch))
     t = np.arange(n) / sample_rate
     rise = 0.002 * 75.0 ** (attack if family != "plucked" else 0.3 * attack)  # seconds: 2 to 150 ms
-    fall = 0.12 * 16.0**decay  # seconds until the note has lost a factor e: 0.12 to 1.9
+    fall = 0.25 * 8.0**decay  # seconds until the note has lost a factor e: 0.25 to 2
     envelope = (1 - np.exp(-t / rise * 3)) * np.exp(-t / fall)
     if family == "plucked":
         place = 0.08 + 0.4 * colour
         # exp(-(a + b h) t), one factor more for each mode
-        each = np.exp(-t * (0.4 + 3.0 * (1 - bright)) / fall)
+        each = np.exp(-t * (0.1 + 0.9 * (1 - bright)) / fall)
         state = [np.ones(n)]
 
         def gains(h):
