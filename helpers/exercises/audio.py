@@ -37,7 +37,7 @@ frequency = Exercise(
     [_frequency_a4, _frequency_octave, _frequency_even, _frequency_arrays],
     [
         "How many semitones is a pitch above 69? How many octaves is that?",
-        "n octaves up multiply the frequency by 2 ** n, for broken n, too.",
+        "n octaves up multiply the frequency by 2 ** n, for fractional n, too.",
         "`440 * 2 ** ((pitch - 69) / 12)`",
     ],
 )
