@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from helpers.models import VAE
-from helpers.models.images import ConditionalDecoder, ConditionalEncoder
 from helpers.models.audio import SpectrogramDecoder, SpectrogramEncoder
+from helpers.models.images import ConditionalDecoder, ConditionalEncoder
 from helpers.widgets import InstrumentDesigner, TypefaceDesigner, png, spectrogram_png
 
 
