@@ -2,7 +2,7 @@
 
     data          the data sets, each a Dataset with train, validation and test splits
     scratch       an encoder, a decoder, a VAE and its training in NumPy, as notebooks 00-03 build them
-    models        in PyTorch: the VAE, its likelihoods, and networks for it
+    models        in PyTorch: the VAE, its likelihoods, networks for images, sounds and texts
     training      fit, the one training loop
     checkpoints   models on disk, as safetensors with a card
     evaluation    the board of held-out likelihoods, implied σ and β, active units, Fréchet distance

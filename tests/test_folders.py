@@ -1,4 +1,4 @@
-"""A folder of the reader's own sounds: what is found, what is left out, and the lesson trained on it."""
+"""The reader's own sounds and texts: what is found, what is left out, and the lesson trained on it."""
 
 import ast
 from pathlib import Path
@@ -85,3 +85,70 @@ def test_the_lesson_trains_on_recordings_after_changing_one_line(recordings):
     assert history["train"][-1] < history["train"][0] - 1000
     played = model.sample(2, torch.arange(3), generator=torch.Generator().manual_seed(0), mean=True)
     assert played.shape == (2, 3, 513, 51) and played.isfinite().all()
+
+
+# --- texts -------------------------------------------------------------------------------------------
+
+
+def file(tmp_path, content, name="a.txt"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+NAMES = [f"{a}{b}" for a in ("al", "be", "cor", "dan") for b in ("a", "ina", "us", "ette", "o")]
+
+
+def test_lines_are_items_and_duplicates_go(tmp_path, capsys):
+    data = folders.texts(file(tmp_path, "\ufeff" + "\n".join([*NAMES, "", "  ala  ", *NAMES[:3]])))
+    assert len(data) == 20 and data.found == 24
+    assert sorted(data.vocabulary.decode(data.x)) == sorted(NAMES)
+    data.describe()
+    out = capsys.readouterr().out
+    assert "4 duplicates" in out and "1 empty lines left out" in out
+
+
+def test_no_text_is_in_two_splits_and_the_vocabulary_is_trains(tmp_path):
+    data = folders.texts(file(tmp_path, "\n".join(NAMES)))
+    parts = [set(data.vocabulary.decode(part.x)) for part in (data.train, data.valid, data.test)]
+    assert set(data.vocabulary.characters) == set("".join(parts[0]))
+    assert not parts[0] & parts[1] and not parts[0] & parts[2]
+
+
+def test_running_text_is_cut_into_pieces(tmp_path):
+    text = " ".join(f"sentence {i} says something else." for i in range(60))
+    data = folders.texts(file(tmp_path, text), length=50)
+    pieces = data.vocabulary.decode(data.x)
+    assert "".join(pieces) == text and all(len(p) == 50 for p in pieces[:-1])
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (b"", {}, "is empty"),
+        (b" \n\n ", {}, "is empty"),
+        (b"\x89PNG\r\n\x1a\n\0\0", {}, "is no text"),
+        ("Käse\nBrot".encode("latin-1"), {}, "is not UTF-8, as byte 0xe4 in line 1"),
+        ("a\nb\nc".encode("utf-16"), {}, "begins like UTF-16"),
+        ("x" * 5000, dict(by="lines"), "line 1 has 5,000 characters"),
+        ("one\ntwo\nthree", dict(by="lines"), "holds 3 different lines"),
+        ("same\n" * 50, dict(by="lines"), "holds 1 different lines"),
+        ("short", {}, "holds 1 different pieces"),
+        ("a", dict(by="words"), "say 'lines'"),
+        ("a", dict(length=1), "at least 2 characters"),
+    ],
+)
+def test_bad_text_files_are_refused_in_one_sentence(tmp_path, content, options, message):
+    with pytest.raises(DataError, match=message) as caught:
+        folders.texts(file(tmp_path, content), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_text_file_that_is_missing_a_folder_or_huge_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"nowhere\.txt: cannot be read"):
+        folders.texts(tmp_path / "nowhere.txt")
+    with pytest.raises(DataError, match="cannot be read"):
+        folders.texts(tmp_path)
+    monkeypatch.setattr(folders, "MOST_BYTES", 10)
+    with pytest.raises(DataError, match="cut out a part"):
+        folders.texts(file(tmp_path, "more than ten bytes"))

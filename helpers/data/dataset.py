@@ -17,7 +17,7 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set: examples x (N, …), their condition c (N,) or None, their rows in the whole."""
+    """One part of a data set: examples x (N, …), their condition c (N,), (N, C) or None, their rows in the whole."""
 
     x: np.ndarray
     c: np.ndarray | None
@@ -41,8 +41,9 @@ def batches(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.nd
 
 @dataclass(frozen=True)
 class Dataset:
-    """Examples x (N, …), an optional condition c (N,), and disjoint train, valid and test splits.
+    """Examples x (N, …), an optional condition c, and disjoint train, valid and test splits.
 
+    The condition is a label for each example, a whole number (N,), or some real numbers for each, (N, C).
     Make one with :meth:`Dataset.make`, which checks, removes duplicates and splits.
     """
 
@@ -57,6 +58,7 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     group: np.ndarray | None = None  # (N,): the set that an example belongs to, such as its font
     group_names: tuple[str, ...] = ()
+    vocabulary: object = None  # for texts: what turns x into text and back (helpers.data.text.Vocabulary)
 
     @classmethod
     def make(
@@ -69,6 +71,9 @@ class Dataset:
         stays. ``valid`` and ``test`` are fractions. Every class is represented in each split in
         proportion. ``low`` and ``high`` bound the values allowed in x. The same seed gives the same split.
 
+        c may also be real numbers (N, C), such as a colour. They take no part in the split, and examples are
+        duplicates whatever their numbers.
+
         With ``group`` (N,), whole groups are held out, so that no example of a test group is ever trained on:
         ``valid`` and ``test`` are then fractions of the groups, or the numbers of the groups themselves. Equal
         examples count as duplicates only if their labels are equal, too.
@@ -79,15 +84,16 @@ class Dataset:
         x = _checked(name, x, low, high)
         c = _checked_condition(name, c, len(x), names)
         group = _checked_group(name, group, len(x), group_names)
+        labels = c if _is_label(c) else None
         key = x if key is None else np.asarray(key)
         if len(key) != len(x):
             raise DataError(f"{name}: key has {len(key)} rows and x has {len(x)}; give one row for each.")
-        found, first = len(x), _first_of_equals(key, c if group is not None else None)
+        found, first = len(x), _first_of_equals(key, labels if group is not None else None)
         if len(first) < found:
             x, c, group = (None if part is None else part[first] for part in (x, c, group))
         rng = np.random.default_rng(seed)
         if group is None:
-            rows = _split(name, len(x), c, valid, test, rng)
+            rows = _split(name, len(x), c if _is_label(c) else None, valid, test, rng)
         else:
             rows = _split_groups(name, group, valid, test, rng)
         shape = tuple(shape) or x.shape[1:]
@@ -119,7 +125,7 @@ class Dataset:
         several examples of it, the first is taken. Else M is the largest number of examples that a group has.
         Where a group has no example, x is 0 and c is -1.
         """
-        if self.group is None or self.c is None:
+        if self.group is None or not _is_label(self.c):
             raise DataError(f"{self.name}: sets need a group and a label for each example.")
         part = self.rows[split][::-1]  # the first comes last, and stays
         groups, row, counts = np.unique(self.group[part], return_inverse=True, return_counts=True)
@@ -146,15 +152,17 @@ class Dataset:
             print(f"source: {self.source}")
         if self.found != len(self):
             print(f"{self.found:,} found, {self.found - len(self):,} duplicates removed before splitting")
+        if self.c is not None and not _is_label(self.c):
+            print(f"condition: {self.c.shape[1]} real numbers each, from {self.c.min():.3g} to {self.c.max():.3g}")
         for note in self.notes:
             print(note)
         if self.group is not None:
             return self._describe_groups()
-        classes = "" if self.c is None else "".join(f"{n:>6}" for n in self._class_names())
+        classes = "".join(f"{n:>6}" for n in self._class_names()) if _is_label(self.c) else ""
         print(f"{'split':<8}{'total':>7}{classes}")
         for split, index in self.rows.items():
             counts = ""
-            if self.c is not None:
+            if _is_label(self.c):
                 tally = np.bincount(self.c[index], minlength=len(self._class_names()))
                 counts = "".join(f"{n:>6}" for n in tally)
             print(f"{split:<8}{len(index):>7,}{counts}")
@@ -202,10 +210,24 @@ def _checked(name, x, low, high):
     return x
 
 
+def _is_label(c):
+    """Whether a condition is a whole number for each example, rather than nothing or real numbers."""
+    return c is not None and c.ndim == 1
+
+
 def _checked_condition(name, c, n, names):
     if c is None:
         return None
     c = np.asarray(c)
+    if c.ndim == 2 and len(c) == n and c.shape[1] > 0 and np.issubdtype(c.dtype, np.floating):
+        bad = ~np.isfinite(c).all(axis=1)
+        if bad.any():
+            raise DataError(f"{name}: the condition of {bad.sum()} of {n} examples holds NaN or infinity, the first in "
+                            f"row {bad.argmax()}; remove or repair them.")  # fmt: skip
+        if names:
+            raise DataError(f"{name}: names are for labels, and the condition is {c.shape[1]} real numbers; leave "
+                            "them out.")  # fmt: skip
+        return c
     if c.shape != (n,):
         raise DataError(f"{name}: c has shape {c.shape} for {n} examples; give one label for each.")
     if not np.issubdtype(c.dtype, np.integer) or c.min() < 0:

@@ -1,4 +1,4 @@
-"""The reader's own data: a folder of sounds becomes the same Dataset as ours.
+"""The reader's own data: a folder of sounds, or a file of text, becomes the same Dataset as ours.
 
 What could not be used is left out, and the data set's notes say which file and why.
 """
@@ -9,6 +9,7 @@ import numpy as np
 
 from helpers.data.dataset import DataError, Dataset
 
+MOST_BYTES = 200_000_000  # of a text file: several times the works of any writer
 SOUNDS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 
 
@@ -63,3 +64,70 @@ def sounds(path, seconds: float = 1.0, seed: int = 0) -> Dataset:
         source=f"{len(waves)} of {len(files)} files in {len(labels)} subfolders",
         notes=notes,
     )
+
+
+def texts(path, by: str = "auto", length: int = 100, seed: int = 0) -> Dataset:
+    """A UTF-8 text file as rows of symbols, with ``vocabulary`` fitted on the train split (``helpers.data.text``).
+
+    by: "lines", one item a line, such as names; "running", a text cut into pieces of ``length`` characters, which
+        have no end of their own in the original; "auto" takes lines if no line is longer than 200 characters.
+    Empty lines are left out, and equal items but the first; the data set's notes say how many.
+
+    Raises DataError, in one sentence, for a file that cannot be read, is empty, binary, or in another encoding,
+    for an endless line where items were expected, and for fewer than 10 different items.
+    """
+    from helpers.data import text
+
+    if by not in ("auto", "lines", "running"):
+        raise DataError(f"texts: by is {by!r}; say 'lines', 'running' or 'auto'.")
+    if length < 2:
+        raise DataError(f"texts: length is {length}; give at least 2 characters for a piece.")
+    path = Path(path)
+    whole = _read_text(path)
+    lines = [" ".join(line.split()) for line in whole.splitlines()]
+    longest = max(map(len, lines))
+    if by == "auto":
+        by = "lines" if longest <= 200 and len(lines) >= 10 else "running"
+    notes = []
+    if by == "lines":
+        if longest > 1000:
+            number = 1 + [len(line) for line in lines].index(longest)
+            raise DataError(f"{path.name}: line {number} has {longest:,} characters, too many for one item; give "
+                            "by='running' if it is running text.")  # fmt: skip
+        items = [line for line in lines if line]
+        if len(items) < len(lines):
+            notes.append(f"{len(lines) - len(items):,} empty lines left out")
+    else:
+        items = [whole[i : i + length] for i in range(0, len(whole), length)]
+        notes.append(f"running text of {len(whole):,} characters, cut into pieces of {length}")
+    different = len(set(items))
+    if different < 10:
+        kind = "lines" if by == "lines" else "pieces"
+        raise DataError(f"{path.name}: holds {different} different {kind}, and at least 10 are needed, to train, to "
+                        "choose and to test; add more text.")  # fmt: skip
+    return text.make(path.name, items, seed=seed, source=str(path.name), notes=notes)
+
+
+def _read_text(path) -> str:
+    """The characters of a UTF-8 file; a mark at its beginning (BOM) is dropped."""
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise DataError(f"{path.name}: has {size / 1e6:,.0f} MB, and at most {MOST_BYTES / 1e6:.0f} are read into "
+                            "memory; cut out a part of it.")  # fmt: skip
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path.name}: cannot be read ({error.strerror}); check its name and its rights.") from None
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(f"{path.name}: begins like UTF-16, not UTF-8; save it as UTF-8.")
+    if b"\0" in data:
+        raise DataError(f"{path.name}: is no text: byte {data.index(0) + 1:,} is zero; give a text file in UTF-8.")
+    try:
+        whole = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(f"{path.name}: is not UTF-8, as byte {data[error.start]:#04x} in line {line:,} shows (Latin-1, "
+                        "perhaps); save it as UTF-8.") from None  # fmt: skip
+    if not whole.strip():
+        raise DataError(f"{path.name}: is empty; give a file with text in it.")
+    return whole
