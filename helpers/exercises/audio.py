@@ -22,7 +22,7 @@ def _frequency_octave(f):
 
 def _frequency_even(f):
     steps = [float(f(p + 1)) / float(f(p)) for p in range(40, 90)]
-    require(np.ptp(steps) < 1e-9, "every semitone must be the same ratio, not the same number of Hz")
+    require(np.ptp(steps) < 1e-9, "every semitone must multiply by the same ratio, and none by 1")
 
 
 def _frequency_arrays(f):
@@ -63,7 +63,7 @@ def _spectra():
 def _phase_magnitudes(f):
     spectrum, magnitude = _spectra()
     out = _complex(f, spectrum, magnitude)
-    require(np.abs(np.abs(out) - magnitude) < 1e-9, "the magnitudes must be those asked for, not those of the spectrum")
+    require(np.abs(np.abs(out) - magnitude) < 1e-6, "the magnitudes must be those asked for")
 
 
 def _phase_phases(f):
@@ -106,7 +106,8 @@ def _db(f, a, b):
 
 def _db_factor(f):
     a = np.random.default_rng(1).random((3, 6, 5)) + 0.1
-    require(np.abs(_db(f, a, 10 * a) - 20) < 1e-6, "magnitudes ten times as large everywhere are 20 dB away")
+    require(np.abs(np.stack([_db(f, a, 10 * a), _db(f, 10 * a, a)]) - 20) < 1e-6,
+            "magnitudes ten times as large everywhere are 20 dB away, whichever of a and b is louder")  # fmt: skip
     require(np.abs(_db(f, a, 2 * a) - 20 * np.log10(2)) < 1e-6, "magnitudes twice as large everywhere are 6 dB away")
 
 
@@ -166,7 +167,8 @@ def _difference_at_zero(f):
 def _difference_dips(f):
     out = _curve(f, _wave(20), 60)
     require(out[20] < 0.01 and out[40] < 0.01, "shifted by a whole period the wave agrees with itself: a dip to 0")
-    require(out[10] > 0.5, "at half a period the wave does not agree with itself")
+    require(out[10] > 0.5, "at half a period the wave does not agree with itself, and the curve must stand near 1 or "
+            "above; is each difference divided by a mean, not by a sum?")  # fmt: skip
 
 
 def _difference_scale(f):
@@ -215,6 +217,15 @@ def _drawn(f):
     return codes, z
 
 
+def _codes_new(f):
+    codes, z = _drawn(f)
+    require(np.isfinite(z), "what is drawn must be finite numbers")
+    again = np.asarray(f(codes, 5, np.random.default_rng(6)), float)
+    require(np.abs(again - z[:5]).max() > 1e-9, "another generator must give other codes; draw from rng")
+    apart = np.abs(z[:5, None] - codes[None]).max(axis=2).min()
+    require(apart > 1e-9, "new codes are asked for, not those given")
+
+
 def _codes_mean(f):
     codes, z = _drawn(f)
     require(np.abs(z.mean(axis=0) - codes.mean(axis=0)) < 0.06, "the mean of what is drawn must be that of the codes")
@@ -223,7 +234,7 @@ def _codes_mean(f):
 def _codes_spread(f):
     codes, z = _drawn(f)
     require(np.abs(z.std(axis=0) / codes.std(axis=0) - 1) < 0.03,
-            "each number must spread as it does in the codes; a covariance is made of squares, no scale")  # fmt: skip
+            "each number must spread as it does in the codes; noise @ B has the covariance B.T @ B")  # fmt: skip
 
 
 def _codes_together(f):
@@ -235,10 +246,10 @@ draw_codes = Exercise(
     "draw_codes",
     _draw_codes,
     "if L Lᵀ is the covariance, L times standard normal noise has it; the covariance itself would have its square.",
-    [_codes_mean, _codes_spread, _codes_together],
+    [_codes_new, _codes_mean, _codes_spread, _codes_together],
     [
         "Draw from it and compare the standard deviation of each number with that of the codes.",
         "Noise @ A.T has the covariance A Aᵀ. Which A gives the one wanted?",
-        "`np.linalg.cholesky(covariance)` is such an A.",
+        "`np.linalg.cholesky(covariance)` is such an A; mind the `.T`, since codes are rows here.",
     ],
 )

@@ -17,7 +17,7 @@ def _product(mu, sigma):
 
 def _pair(f, mu, sigma):
     result = f(mu, sigma)
-    require(isinstance(result, tuple) and len(result) == 2, "two things are asked for: the mean and the deviation")
+    require(isinstance(result, tuple) and len(result) == 2, "return a pair: the mean and the deviation")
     mean, deviation = (np.asarray(part, float) for part in result)
     K = mu.shape[1]
     require(mean.shape == deviation.shape == (K,), f"a set of letters has one code: two vectors of {K} numbers; "
@@ -77,7 +77,9 @@ def _kl_once(f):
     kl = np.random.default_rng(2).random((5, 4))
     values = [_one(f, np.zeros((5, M)), kl) for M in (1, 3, 62)]
     require(np.ptp(values) < 1e-9, "the code belongs to the font: its KL must count once, for any number of letters")
-    require(abs(values[0] - kl.sum(axis=1).mean()) < 1e-9, "the numbers of a code must add up in the KL")
+    require(abs(values[0] - kl.sum(axis=1).mean()) < 1e-9,
+            "with all nll 0 the loss must be the mean over fonts of each font's KL, its K numbers added: no other "
+            "factor, and no minus")  # fmt: skip
 
 
 def _letters_add(f):
@@ -93,7 +95,7 @@ set_loss = Exercise(
     [_kl_once, _letters_add],
     [
         "Set all nll to 0. What is left, and does it depend on the number of letters?",
-        "`nll + kl…[:, None]` gives every letter a KL of its own before the sum over letters.",
+        "`nll + kl.sum(axis=1, keepdims=True)` gives every letter a KL of its own before the sum over letters.",
         "Sum each over its own axis first: `nll.sum(axis=1) + kl.sum(axis=1)`.",
     ],
 )
@@ -239,6 +241,12 @@ def _missing_left_out(f):
             "a letter that the font lacks (c is -1) has no truth to be compared with; it must not count")  # fmt: skip
 
 
+def _not_squared(f):
+    guess, x, c = np.full((1, 3, 4), 3.0), np.zeros((1, 3, 4)), np.arange(3)[None]
+    value = _one(f, guess, x, c, [0])
+    require(abs(value - 3) < 1e-9, "the error is the mean absolute difference: where all pixels are 3 off, it is 3")
+
+
 def _each_letter_alike(f):
     guess, x, c = _a_test()
     c[0, 2:] = -1  # this font has two letters
@@ -252,7 +260,7 @@ transfer_error = Exercise(
     "transfer_error",
     _transfer_error,
     "only glyphs that exist and were not shown can tell how well the rest was guessed.",
-    [_shown_left_out, _missing_left_out, _each_letter_alike],
+    [_shown_left_out, _missing_left_out, _not_squared, _each_letter_alike],
     [
         "Two kinds of glyphs are counted that should not be. Which of them are too easy?",
         "Make a mask (N, M) of the glyphs that count: those with c >= 0, without the columns `shown`.",
