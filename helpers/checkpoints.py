@@ -9,7 +9,6 @@ import contextlib
 import glob
 import hashlib
 import json
-import os
 import platform
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 
-from helpers.evaluation import write_text
+from helpers.evaluation import write_bytes, write_text
 
 PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib"}
 
@@ -49,13 +48,7 @@ def save(path, tensors: dict, **card) -> Path:
         raise CheckpointError(
             f"{path} was not saved: its card holds what JSON cannot ({error}); give numbers, text, lists and dicts."
         ) from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = weights.with_name(f".{weights.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, weights)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(weights, data)
     write_text(path, text)
     # What earlier saves left: their weights and, where a process was killed while saving, temporary files.
     stem, digits = glob.escape(path.stem), "[0-9a-f]" * 12

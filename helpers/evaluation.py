@@ -164,44 +164,35 @@ def nearest(x, reference):
     return row, np.maximum(squared[np.arange(len(x)), row], 0)
 
 
-def nearest_set(x, c, train_x, train_c, shown, error=None):
+def nearest_set(x, c, train_x, train_c, shown):
     """For each set of x (N, M, D), the training set that its members ``shown`` resemble most: row numbers (N,).
 
-    shown: labels (columns), the same for all sets, or (N, S). Training sets that lack one of them are passed
-    over. error(a, b) compares arrays (…, D) in their last dimension; by default the mean absolute difference.
+    shown: columns, the same for all sets (S,), or for each (N, S). Training sets that lack one of them are
+    passed over. What counts is the mean absolute difference.
     """
-    error = mean_absolute if error is None else error
-    rows, shown = [], np.broadcast_to(np.atleast_1d(shown), (len(x), np.shape(np.atleast_2d(shown))[-1]))
-    for one, labels in zip(x, shown):
-        distance = error(train_x[:, labels], one[labels]).mean(axis=1)  # (training sets,)
+    rows = []
+    for one, labels in zip(x, np.broadcast_to(shown, (len(x), np.shape(shown)[-1]))):
+        distance = np.abs(train_x[:, labels] - one[labels]).mean(axis=(1, 2))  # (training sets,)
         distance[(train_c[:, labels] < 0).any(axis=1)] = np.inf
         rows.append(int(distance.argmin()))
     return np.array(rows)
 
 
-def set_errors(guess, x, c, shown, guess_c=None, error=None):
-    """How far ``guess`` (N, M, D) is from the members of the sets x (N, M, D) that were not ``shown``: (N,).
+def set_errors(guess, x, c, shown, guess_c=None):
+    """The mean absolute difference of ``guess`` (N, M, D) and the sets x (N, M, D), but for what was ``shown``: (N,).
 
-    Members that are missing in x, or in the guess (guess_c is -1), do not count.
+    Members that are missing in x, or in the guess (guess_c is -1), do not count. shown as in :func:`nearest_set`.
     """
-    error = mean_absolute if error is None else error
     counts = (c >= 0) if guess_c is None else (c >= 0) & (guess_c >= 0)
-    counts = counts.copy()
-    np.put_along_axis(counts, np.broadcast_to(np.atleast_1d(shown), (len(x), np.shape(np.atleast_2d(shown))[-1])),
-                      False, axis=1)  # fmt: skip
-    return (error(guess, x) * counts).sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
-
-
-def mean_absolute(a, b):
-    """The mean absolute difference in the last dimension."""
-    return np.abs(a - b).mean(axis=-1)
+    np.put_along_axis(counts, np.broadcast_to(shown, (len(x), np.shape(shown)[-1])), False, axis=1)
+    return (np.abs(guess - x).mean(axis=2) * counts).sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
 
 
 def diversity(x) -> float:
     """The mean Euclidean distance between two different rows of x (N, …)."""
-    flat = np.asarray(x, float).reshape(len(x), -1)
-    squared = (flat**2).sum(axis=1)[:, None] - 2 * flat @ flat.T + (flat**2).sum(axis=1)
-    return float(np.sqrt(np.maximum(squared, 0)).sum() / (len(x) * (len(x) - 1)))
+    from scipy.spatial.distance import pdist
+
+    return float(pdist(np.asarray(x, float).reshape(len(x), -1)).mean())
 
 
 def write_text(path: Path, text: str):

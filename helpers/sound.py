@@ -172,8 +172,6 @@ def load(path, sample_rate: int = SAMPLE_RATE, min_seconds: float = MIN_SECONDS,
                                 "expected; cut it into single notes or phrases.")  # fmt: skip
             wave = file.read(dtype="float32", always_2d=True).mean(axis=1)
     except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
         reason = str(error).rstrip(".").split(": ")[-1]
         message = f"{path.name}: cannot be read as sound ({reason}); give a whole WAV, FLAC or OGG file."
         raise DataError(message) from None

@@ -12,6 +12,7 @@ import torch
 from helpers import sound
 from helpers.data import glyphs
 from helpers.evaluation import write_bytes
+from helpers.plotting import montage
 
 
 def png(grey) -> bytes:
@@ -102,7 +103,8 @@ class TypefaceDesigner(Sliders):
     def redraw(self):
         """Decode the code under all characters, and draw them."""
         self.alphabet = self.model.expect(self.code, torch.arange(len(glyphs.CHARACTERS)))[0].numpy()  # (62, 784)
-        self.sheet.value = png(glyphs.sheet(self.alphabet))
+        large = glyphs.enlarge(self.alphabet, times=2)  # (62, 56, 56)
+        self.sheet.value = png(montage(large, columns=31, shape=large.shape[1:], gap=0))
         self.draw_word()
 
     def draw_word(self):
@@ -150,7 +152,7 @@ class InstrumentDesigner(Sliders):
         super().__init__(model, directions, centre)
         self.tune, self.first = list(tune), first
         self.pitches = sorted({p for p, _ in self.tune if p is not None})
-        self.picture, self.player = widgets.Image(format="png"), widgets.Output()
+        self.picture, self.player = widgets.Image(format="png"), widgets.Box()
         self.button, self.wave = widgets.Button(description="play the tune"), None
         self.button.on_click(lambda button: self.play())
         self.below = [self.picture, self.button, self.player]
@@ -170,14 +172,5 @@ class InstrumentDesigner(Sliders):
         samples = sound.HOP * (self.notes.shape[2] - 1)
         waves = sound.griffin_lim(self.notes.exp(), samples, iterations=16, generator=torch.Generator().manual_seed(0))
         self.wave = sound.melody(dict(zip(self.pitches, waves.numpy())), self.tune)
-        player = widgets.Audio(value=sound.encode(self.wave, format="wav"), format="wav", autoplay=True, loop=False)
-        old = self.below[2]
-        self.player = player
-        self.below[2] = player
-        if getattr(self, "box", None) is not None:
-            self.box.children = tuple(player if child is old else child for child in self.box.children)
-
-    def show(self):
-        """The widget, for the end of a cell."""
-        self.box = super().show()
-        return self.box
+        data = sound.encode(self.wave, format="wav")
+        self.player.children = [widgets.Audio(value=data, format="wav", autoplay=True, loop=False)]

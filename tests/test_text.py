@@ -13,7 +13,7 @@ from helpers.data import DataError
 from helpers.data.text import END, PAD, UNKNOWN, Vocabulary
 from helpers.models import VAE
 from helpers.models import text as T
-from helpers.models.ngram import NGram, adjusted
+from helpers.models.ngram import NGram
 from helpers.training import fit
 
 V = 6  # pad, end, unknown, a, b, c
@@ -279,17 +279,13 @@ def test_temperature_and_nucleus_by_hand():
         0.3: [0, 1, 0, 0],
     }.items():
         assert T.probabilities(p.log(), top_p=cut).tolist() == pytest.approx(by_hand, abs=1e-6)
-        assert adjusted(p, top_p=cut).tolist() == pytest.approx(by_hand, abs=1e-6)
     squared = [1 / 30, 16 / 30, 4 / 30, 9 / 30]
     assert T.probabilities(p.log(), 0.5).tolist() == pytest.approx(squared, abs=1e-6)
     assert T.probabilities(p.log(), 0.5, 0.8).tolist() == pytest.approx([0, 16 / 25, 0, 9 / 25], abs=1e-6)
-    assert adjusted(p, 0.5, 0.8).tolist() == pytest.approx([0, 16 / 25, 0, 9 / 25], abs=1e-6)
-    assert T.probabilities(p.log(), 0).tolist() == adjusted(p, 0).tolist() == [0, 1, 0, 0]
+    assert T.probabilities(p.log(), 0).tolist() == [0, 1, 0, 0]
     for wrong in (dict(temperature=-0.1), dict(temperature=math.nan), dict(top_p=0), dict(top_p=1.1)):
         with pytest.raises(ValueError, match=r"(temperature|top_p) is"):
             T.probabilities(p.log(), **wrong)
-        with pytest.raises(ValueError, match=r"(temperature|top_p) is"):
-            adjusted(p, **wrong)
 
 
 # --- n-grams -------------------------------------------------------------------------------------------

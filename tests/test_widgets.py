@@ -95,7 +95,8 @@ def test_the_instrument_is_redrawn_and_played(instrument):
     box = instrument.show()
     instrument.button.click()
     assert np.isfinite(instrument.wave).all() and np.abs(instrument.wave).max() == pytest.approx(0.9)
-    assert instrument.player in box.children and instrument.player.value[:4] == b"RIFF"
-    first = instrument.player
+    assert instrument.player in box.children and not instrument.player.children[1:]
+    first = instrument.player.children[0]
+    assert first.value[:4] == b"RIFF" and first.autoplay
     instrument.button.click()
-    assert first not in box.children and instrument.player in box.children
+    assert len(instrument.player.children) == 1 and instrument.player.children[0] is not first

@@ -133,8 +133,8 @@ def signed_distance(polygons, x, y):
     """
     from scipy.spatial import cKDTree
 
-    a = np.concatenate([p[:-1] if np.array_equal(p[0], p[-1]) else p for p in polygons])
-    b = np.concatenate([np.roll(p[:-1] if np.array_equal(p[0], p[-1]) else p, -1, axis=0) for p in polygons])
+    rings = [p[:-1] if np.array_equal(p[0], p[-1]) else p for p in polygons]  # no point twice
+    a, b = np.concatenate(rings), np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])  # edges from a to b
     steps = np.maximum(1, np.ceil(np.hypot(*(b - a).T) / 0.05).astype(int))
     t = np.concatenate([np.arange(n) / n for n in steps])[:, None]
     points = np.repeat(a, steps, axis=0) * (1 - t) + np.repeat(b, steps, axis=0) * t
@@ -223,13 +223,6 @@ def enlarge(distance, times: int = 3):
     front = field.shape[:-1] if field.shape[-1] == SIDE**2 else field.shape[:-2]
     field = interpolate(field.reshape(-1, 1, SIDE, SIDE), scale_factor=times, mode="bicubic", align_corners=False)
     return ink(times * field).reshape(*front, SIDE * times, SIDE * times).numpy()
-
-
-def sheet(alphabet, times: int = 2, columns: int = 31) -> np.ndarray:
-    """An alphabet (62, 784) of distances as one image of grey levels, ``columns`` characters in a row."""
-    large = enlarge(alphabet, times)
-    large = large.reshape(-1, columns, SIDE * times, SIDE * times)
-    return large.transpose(0, 2, 1, 3).reshape(-1, columns * SIDE * times)
 
 
 def set_text(alphabet, text: str, times: int = 3, spacing: float = 1.5) -> np.ndarray:

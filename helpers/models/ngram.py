@@ -12,9 +12,11 @@ import math
 from collections import Counter, defaultdict
 
 import numpy as np
+import torch
 
 from helpers.data.dataset import DataError
 from helpers.data.text import END, PAD, UNKNOWN
+from helpers.models.text import probabilities
 
 
 class NGram:
@@ -71,45 +73,19 @@ class NGram:
     def sample(self, n: int, rng: np.random.Generator, temperature: float = 1.0, top_p: float = 1.0, longest: int = 64):
         """n texts (n, longest) of symbols, drawn one after the other; an unknown symbol is never drawn.
 
-        ``temperature`` and ``top_p`` as in :func:`adjusted`. A text that reaches ``longest`` has no end.
+        ``temperature`` and ``top_p`` as in ``helpers.models.text.probabilities``. A text that reaches ``longest`` has no end.
         """
         x = np.full((n, longest), PAD)
         for row in x:
             history = (END,)
             for t in range(longest):
-                p = self.probabilities(history)
+                p = torch.from_numpy(self.probabilities(history))
                 p[UNKNOWN] = 0.0
-                row[t] = rng.choice(self.symbols, p=adjusted(p / p.sum(), temperature, top_p))
+                row[t] = rng.choice(self.symbols, p=probabilities(p.log(), temperature, top_p).numpy())
                 if row[t] == END:
                     break
                 history = (*history, int(row[t]))[-self.order :]
         return x
-
-
-def adjusted(p, temperature: float = 1.0, top_p: float = 1.0) -> np.ndarray:
-    """Probabilities p (V,) with a temperature, p^(1/temperature) made to sum to 1, cut to their nucleus.
-
-    The nucleus is the smallest set of the likeliest symbols that has ``top_p`` together (Holtzman et al., 2020).
-    Temperature 0 leaves the likeliest symbol alone.
-    """
-    check_choice(temperature, top_p)
-    p = np.asarray(p, float)
-    if temperature == 0:
-        return np.eye(len(p))[p.argmax()]
-    p = (p / p.max()) ** (1 / temperature)
-    p = p / p.sum()
-    order = np.argsort(-p, kind="stable")
-    before = np.cumsum(p[order]) - p[order]  # what the likelier symbols have already
-    p[order[before >= top_p]] = 0.0
-    return p / p.sum()
-
-
-def check_choice(temperature, top_p):
-    """Refuse a temperature below 0 and a nucleus that is empty or more than everything."""
-    if not temperature >= 0:
-        raise ValueError(f"temperature is {temperature}; give 0 for the likeliest symbol, 1 for the model's own.")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p is {top_p}; give a probability above 0, and 1 for no cut.")
 
 
 def _rows(x):

@@ -13,7 +13,6 @@ from torch.distributions import Categorical, Normal
 from torch.nn.functional import pad, softmax
 
 from helpers.data.text import END, PAD, UNKNOWN
-from helpers.models.ngram import check_choice
 
 
 class Text(Categorical):
@@ -78,6 +77,14 @@ def probabilities(logits, temperature: float = 1.0, top_p: float = 1.0):
     already = ranked @ torch.ones(p.shape[-1], p.shape[-1], dtype=p.dtype, device=p.device).triu(1)
     ranked = ranked.masked_fill(already >= top_p, 0.0)
     return torch.zeros_like(p).scatter(-1, order, ranked / ranked.sum(dim=-1, keepdim=True))
+
+
+def check_choice(temperature, top_p):
+    """Refuse a temperature below 0 and a nucleus that is empty or more than everything."""
+    if not temperature >= 0:
+        raise ValueError(f"temperature is {temperature}; give 0 for the likeliest symbol, 1 for the model's own.")
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}; give a probability above 0, and 1 for no cut.")
 
 
 class LanguageModel(nn.Module):
