@@ -73,7 +73,8 @@ class NGram:
     def sample(self, n: int, rng: np.random.Generator, temperature: float = 1.0, top_p: float = 1.0, longest: int = 64):
         """n texts (n, longest) of symbols, drawn one after the other; an unknown symbol is never drawn.
 
-        ``temperature`` and ``top_p`` as in ``helpers.models.text.probabilities``. A text that reaches ``longest`` has no end.
+        ``temperature`` and ``top_p`` as in ``probabilities`` of helpers.models.text. A text that reaches ``longest``
+        has no end.
         """
         x = np.full((n, longest), PAD)
         for row in x:
