@@ -1,8 +1,9 @@
-"""Designers: sliders that turn a code, and at once show (or play) what the decoder makes of it.
+"""Designers: turn a code or pick a condition, and see (or hear) at once what the model makes of it.
 
 They need a running kernel. Where a notebook is only read, a still picture stands before each of them.
 """
 
+import html
 import io
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from helpers import sound
-from helpers.data import glyphs
+from helpers.data import colours, glyphs
 from helpers.evaluation import write_bytes
 from helpers.plotting import montage
 
@@ -174,3 +175,49 @@ class InstrumentDesigner(Sliders):
         self.wave = sound.melody(dict(zip(self.pitches, waves.numpy())), self.tune)
         data = sound.encode(self.wave, format="wav")
         self.player.children = [widgets.Audio(value=data, format="wav", autoplay=True, loop=False)]
+
+
+class ColourNamer:
+    """Pick a colour, get names for it, at once; a slider for the temperature, a button for other names.
+
+    model: a model of names that is told a colour in Oklab (notebook 08), with the ``vocabulary`` of its data.
+    The same colour, temperature and number of the draw give the same names.
+    """
+
+    def __init__(self, model, vocabulary, colour: str = "#35ad6b", n: int = 5, temperature: float = 0.8):
+        import ipywidgets as widgets
+
+        self.model, self.vocabulary, self.n, self.draw = model, vocabulary, n, 0
+        self.names: list[str] = []
+        self.picker = widgets.ColorPicker(value=colour, description="colour")
+        self.temperature = widgets.FloatSlider(temperature, min=0.2, max=1.4, step=0.1, description="temperature")
+        self.again, self.sheet = widgets.Button(description="other names"), widgets.HTML()
+        for control in (self.picker, self.temperature):
+            control.observe(lambda change: self.redraw(), names="value")
+        self.again.on_click(lambda button: self.next())
+        self.redraw()
+
+    def next(self):
+        """Draw other names for the same colour."""
+        self.draw += 1
+        self.redraw()
+
+    def redraw(self):
+        """Draw ``n`` names for the colour of the picker, and show them on it."""
+        from matplotlib.colors import to_hex, to_rgb
+
+        rgb = to_rgb(self.picker.value)
+        c = torch.as_tensor(colours.rgb_to_oklab(rgb), dtype=torch.float32)
+        generator = torch.Generator().manual_seed(self.draw)
+        x = self.model.sample(self.n, c, generator, temperature=self.temperature.value)
+        self.names = self.vocabulary.decode(x.numpy())
+        paper, ink = to_hex(rgb), "white" if c[0] < 0.65 else "black"
+        lines = "".join(f"<div>{html.escape(name) or '(no name)'}</div>" for name in self.names)
+        self.sheet.value = (f'<div style="background:{paper}; color:{ink}; width:360px; padding:12px; '
+                            f'font-size:18px; line-height:1.5">{lines}</div>')  # fmt: skip
+
+    def show(self):
+        """The widget, for the end of a cell."""
+        import ipywidgets as widgets
+
+        return widgets.VBox([widgets.HBox([self.picker, self.temperature, self.again]), self.sheet])

@@ -17,6 +17,7 @@ import helpers.exercises
 from helpers import scratch as S
 from helpers.exercises import images
 from helpers.exercises.engine import Exercise, require
+from helpers.exercises.text import _nucleus as S_nucleus
 
 NOTEBOOKS = {
     "start_here": "00_start_here",
@@ -27,6 +28,7 @@ NOTEBOOKS = {
     "what_numbers_mean": "05_what_the_numbers_mean",
     "images": "06_images",
     "audio": "07_audio",
+    "text": "08_text",
 }
 EXERCISES = {
     (module, name): value
@@ -49,6 +51,43 @@ def _adam(**change):
         root = np.sqrt(v_hat + eps) if change.get("eps_inside") else np.sqrt(v_hat) + eps
         sign = 1 if change.get("uphill") else -1
         return theta + sign * lr * m_hat / root, *((m_hat, v_hat) if change.get("returns_hats") else (m, v))
+
+    return f
+
+
+def _attend_wrongly(mask=True, scale="head", after=False, stable=True):
+    """Self-attention with one mistake."""
+
+    def f(x, W_q, W_k, W_v, W_o, heads):
+        T, width = x.shape
+        d, out, past = width // heads, [], np.tril(np.ones((T, T), bool))
+        for h in range(heads):
+            q, k, v = (x @ W[:, h * d : (h + 1) * d] for W in (W_q, W_k, W_v))
+            scores = q @ k.T / np.sqrt({"head": d, "width": width, "none": 1}[scale])
+            if mask and not after:
+                scores = np.where(past, scores, -np.inf)
+            weights = np.exp(scores - (scores.max(axis=1, keepdims=True) if stable else 0))
+            weights = weights / weights.sum(axis=1, keepdims=True)
+            if after:
+                weights = weights * past
+                weights[0, 0] = 1  # so that the first place is right
+            out.append(weights @ v)
+        return np.concatenate(out, axis=1) @ W_o
+
+    return f
+
+
+def _keep(p, ranked):
+    kept = np.where(ranked[np.argsort(np.argsort(-p))], p, 0)
+    return kept / kept.sum()
+
+
+def _split_wrongly(distinct):
+    def f(names, part, rng, alike):
+        names = sorted(set(names)) if distinct else list(names)
+        order = rng.permutation(len(names))
+        n = round(part * len(names))
+        return [names[i] for i in order[n:]], [names[i] for i in order[:n]]
 
     return f
 
@@ -287,6 +326,25 @@ WRONG = [
     ("draw_codes", lambda codes, n, rng: codes[rng.integers(len(codes), size=n)], "not those given"),
     ("draw_codes", lambda codes, n, rng: codes.mean(0) + rng.standard_normal((n, codes.shape[1])) @ np.sqrt(np.cov(codes.T)), "finite"),
     ("draw_codes", lambda codes, n, rng: codes.mean(0) + np.random.default_rng(0).standard_normal((n, codes.shape[1])) @ np.linalg.cholesky(np.cov(codes.T)).T, "draw from rng"),
+    # 08
+    ("bits", lambda log_p, x: -log_p.sum() / (x != 0).sum() / np.log(2), "however the texts are padded"),
+    ("bits", lambda log_p, x: -log_p[x != 0].sum() / (x != 0).sum(), "log_p is in nats"),
+    ("bits", lambda log_p, x: np.mean([-p[r != 0].mean() for p, r in zip(log_p, x)]) / np.log(2), "same weight"),
+    ("seen", lambda x: x.copy(), "a start: symbol 1 in column 0"),
+    ("seen", lambda x: np.concatenate([np.ones((len(x), 1), int), x[:, 1:]], axis=1), "still depends on symbol t"),
+    ("seen", lambda x: np.concatenate([np.ones((len(x), 2), int), x[:, :-2]], axis=1), "the latest that may be known"),
+    ("self_attention", _attend_wrongly(mask=False), "can look at nothing but itself"),
+    ("self_attention", _attend_wrongly(scale="none"), "differs from PyTorch's"),
+    ("self_attention", _attend_wrongly(scale="width"), "with heads=2 it differs"),
+    ("self_attention", _attend_wrongly(after=True), "weights must sum to 1"),
+    ("self_attention", _attend_wrongly(stable=False), "subtract the largest"),
+    ("nucleus", lambda p, top_p: np.where(p >= top_p, p, 0) / np.where(p >= top_p, p, 0).sum(), "and no other does"),
+    ("nucleus", lambda p, top_p: _keep(p, np.cumsum(np.sort(p)[::-1]) <= top_p), "likeliest symbol must always stay"),
+    ("nucleus", lambda p, top_p: _keep(p, np.cumsum(np.sort(p)[::-1]) <= max(top_p, p.max())), "must *reach* top_p"),
+    ("nucleus", lambda p, top_p: np.where(S_nucleus(p, top_p) > 0, p, 0), "divided by its sum"),
+    ("split_names", _split_wrongly(distinct=False), "copies were not removed"),
+    ("split_names", _split_wrongly(distinct=True), "names that are alike must end in one part"),
+    ("split_names", lambda names, part, rng, alike: (sorted(set(names))[6:], sorted(set(names))[6:6]), "must turn up"),
 ]  # fmt: skip
 
 

@@ -11,10 +11,12 @@ import torch
 
 from helpers.data import DataError, folders, notes
 from helpers.models import VAE
+from helpers.models.text import GRULanguageModel, Transformer
 from helpers.training import fit
 
 torch.set_num_threads(1)
-LESSON = Path(__file__).resolve().parent.parent / "notebooks" / "07_audio.ipynb"
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+LESSON = NOTEBOOKS / "07_audio.ipynb"
 
 
 @pytest.fixture
@@ -152,3 +154,17 @@ def test_a_text_file_that_is_missing_a_folder_or_huge_is_refused(tmp_path, monke
     monkeypatch.setattr(folders, "MOST_BYTES", 10)
     with pytest.raises(DataError, match="cut out a part"):
         folders.texts(file(tmp_path, "more than ten bytes"))
+
+
+@pytest.mark.parametrize("model", ["GRULanguageModel", "Transformer"])
+def test_the_lines_of_the_lesson_on_your_own_text_work(tmp_path, monkeypatch, capsys, model):
+    """Runs the lines that notebook 08 gives for a reader's own file, with both models, for a shorter time."""
+    cells = [c.source for c in nbformat.read(NOTEBOOKS / "08_text.ipynb", as_version=4).cells]
+    lines = next(c for c in cells if 'folders.texts("my names.txt")' in c).split("```python\n")[1].split("```")[0]
+    assert "minutes=1, epochs=100" in lines and "GRULanguageModel(" in lines
+    file(tmp_path, "\n".join(NAMES), "my names.txt")
+    monkeypatch.chdir(tmp_path)
+    lesson = {"GRULanguageModel": GRULanguageModel, "Transformer": Transformer, "fit": fit}
+    exec(lines.replace("minutes=1, epochs=100", "epochs=3").replace("GRULanguageModel", model), lesson)
+    assert "20 examples" in capsys.readouterr().out.replace("\n", " ")
+    assert isinstance(lesson["model"], lesson[model])

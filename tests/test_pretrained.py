@@ -7,7 +7,7 @@ import torch
 
 import pretrained  # tools/pretrained.py
 from helpers import checkpoints
-from helpers.data import digits, glyphs, notes
+from helpers.data import colours, digits, glyphs, notes
 from helpers.models.images import Reader
 
 CARDS = sorted(pretrained.PRETRAINED.glob("*.json"))
@@ -15,7 +15,7 @@ NAMES = [f"{kind}-{seed}" for kind in pretrained.RECIPES for seed in pretrained.
 
 
 def test_every_model_that_make_pretrained_makes_is_there_and_no_other():
-    assert [card.stem for card in CARDS] == sorted([f"digits-{name}" for name in NAMES] + list(pretrained.OTHERS))
+    assert sorted(card.stem for card in CARDS) == sorted([f"digits-{name}" for name in NAMES] + list(pretrained.OTHERS))
     weights = sorted(pretrained.PRETRAINED.glob("*.safetensors"))
     assert len(weights) == len(CARDS)
     assert sum(w.stat().st_size for w in weights if w.name.startswith("digits")) < 8e6
@@ -81,3 +81,12 @@ def test_the_instruments_are_what_their_card_says():
         assert value == pytest.approx(card["figures"][name], rel=0.01), name
     for split in ("valid", "test"):
         assert found[f"{split}, from one note"] < 0.6 * found[f"{split}, mean spectrogram"]
+
+
+@pytest.mark.parametrize("kind", pretrained.NAME_MODELS)
+def test_the_names_are_what_their_card_says(kind):
+    card = checkpoints.load(pretrained.PRETRAINED / f"names-{kind}")[1]
+    found = pretrained.name_figures(pretrained.load_names(kind), colours.load())
+    assert found.keys() == card["bits_per_character"].keys()
+    for name, value in found.items():
+        assert value == pytest.approx(card["bits_per_character"][name], abs=0.002), name

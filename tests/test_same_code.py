@@ -17,7 +17,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from helpers import scratch
-from helpers.models import VAE, images, vae
+from helpers.models import VAE, images, text, vae
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 TAUGHT = {
@@ -29,10 +29,12 @@ TAUGHT = {
     "03_vae_in_numpy": {"gaussian_kl", "VAE", "elbo", "iwae", "sample", "fit"},
     "04_vae_in_pytorch": {"mlp", "MLPEncoder", "MLPDecoder", "ConvEncoder", "ConvDecoder"},
     "06_images": {"product_of_normals"},
+    "08_text": {"attention_weights", "attention", "causal", "Block"},
 }  # fmt: skip
 
 
-KEPT_IN = {"04_vae_in_pytorch": images, "06_images": vae}  # the other notebooks' code is in helpers.scratch
+# The code of the other notebooks is in helpers.scratch.
+KEPT_IN = {"04_vae_in_pytorch": images, "06_images": vae, "08_text": text}
 
 # Written for the reader in the lesson and for speed in helpers; compared by their numbers below.
 SAME_NUMBERS = {"Adam"}

@@ -2,16 +2,19 @@
 
 import io
 import time
+import types
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from helpers.data.text import Vocabulary
 from helpers.models import VAE
 from helpers.models.audio import SpectrogramDecoder, SpectrogramEncoder
 from helpers.models.images import ConditionalDecoder, ConditionalEncoder
-from helpers.widgets import InstrumentDesigner, TypefaceDesigner, png, spectrogram_png
+from helpers.models.text import GRULanguageModel
+from helpers.widgets import ColourNamer, InstrumentDesigner, TypefaceDesigner, png, spectrogram_png
 
 
 @pytest.fixture
@@ -100,3 +103,36 @@ def test_the_instrument_is_redrawn_and_played(instrument):
     assert first.value[:4] == b"RIFF" and first.autoplay
     instrument.button.click()
     assert len(instrument.player.children) == 1 and instrument.player.children[0] is not first
+
+
+@pytest.fixture
+def namer():
+    torch.manual_seed(0)
+    vocabulary = Vocabulary(tuple("<&abcde"))
+    model = GRULanguageModel(len(vocabulary), hidden=16, embedding=8, condition=3, longest=12, spread=0.1).eval()
+    return ColourNamer(model, vocabulary, colour="#102030")
+
+
+def test_a_colour_gets_five_names_and_another_colour_others(namer):
+    first = list(namer.names)
+    assert len(first) == 5
+    namer.picker.value = "#f0e0d0"
+    assert namer.names != first and "#f0e0d0" in namer.sheet.value and "color:black" in namer.sheet.value
+    namer.picker.value = "#102030"
+    assert namer.names == first and "color:white" in namer.sheet.value  # the same question, the same answer
+
+
+def test_other_names_and_temperatures_redraw(namer):
+    first = list(namer.names)
+    namer.again.click()
+    assert namer.names != first
+    second = list(namer.names)
+    namer.temperature.value = 0.2
+    assert namer.names != second
+    assert len(namer.show().children) == 2
+
+
+def test_names_are_text_and_never_markup(namer):
+    namer.vocabulary = types.SimpleNamespace(decode=lambda x: ["<b>", "", "a&b", "c", "d"])
+    namer.redraw()
+    assert "&lt;b&gt;" in namer.sheet.value and "(no name)" in namer.sheet.value and "<b>" not in namer.sheet.value
