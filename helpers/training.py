@@ -22,6 +22,7 @@ from torch import nn
 
 from helpers import checkpoints
 from helpers.data.dataset import DataError, Dataset
+from helpers.data.rows import Rows, free_bytes
 from helpers.progress import Progress
 
 
@@ -106,7 +107,8 @@ def fit(
         the last time. A run that was stopped at any moment goes on from there, to bit-identical weights
         (unless with ``minutes``: how far those reach depends on the machine).
     quiet: True for no progress at all; "lines" for a bar, but no lines that stay.
-    in_memory: whether to hold the data in memory; by default, if it takes less than half of what is free.
+    in_memory: whether to hold the data in memory; by default, if it takes less than half of what is free, and
+        is not in a file because it was larger than memory (a Dataset of Rows).
 
     Returns the History; the model holds the best weights, in evaluation mode. Raises TrainingError when the
     loss is NaN, infinite or grows without bound; the model then holds the best weights up to there.
@@ -487,7 +489,8 @@ def _feeds(data, device, dtype, in_memory):
             x, c = _examples(part, name)
             dims.append(len(x.shape))
             bytes_needed = math.prod(x.shape) * torch.empty((), dtype=dtype).element_size()
-            held = in_memory if in_memory is not None else bytes_needed < 0.5 * _free_bytes(device)
+            small = bytes_needed < 0.5 * _free_bytes(device) and not isinstance(x, Rows)
+            held = in_memory if in_memory is not None else small
             if held:
                 x = _floating(_tensor(x), dtype).to(device)
                 feed = _Memory(x, None if c is None else _condition(_tensor(c), dtype, device))
@@ -518,6 +521,7 @@ def _examples(part, name):
 
 def _tensor(array):
     """As a tensor, of the same memory where that can be."""
+    array = np.asarray(array) if isinstance(array, Rows) else array
     if isinstance(array, np.ndarray):
         # PyTorch has neither negative strides nor memory that may only be read.
         array = np.ascontiguousarray(array) if array.flags.writeable else np.array(array)
@@ -554,13 +558,7 @@ def _rounded(loss):
 def _free_bytes(device):
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    with contextlib.suppress(OSError, StopIteration):  # Linux; the figure below leaves out what caches would give back
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):  # no such figure on this system
-        return 4 << 30
+    return free_bytes()
 
 
 def _copy(state):

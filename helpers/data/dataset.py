@@ -6,9 +6,13 @@ training. Train is for fitting, validation for choosing, test for reporting.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+
+from helpers.data.rows import Rows, blocks, in_file, take
+
+MOST_SHOWN = 20  # files left out that describe() names
 
 
 class DataError(ValueError):
@@ -17,9 +21,12 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set: examples x (N, …), their condition c (N,), (N, C) or None, their rows in the whole."""
+    """One part of a data set: examples x (N, …), their condition c (N,), (N, C) or None, their rows in the whole.
 
-    x: np.ndarray
+    x is an array, or Rows of a file where the data set is too large for memory.
+    """
+
+    x: np.ndarray | Rows
     c: np.ndarray | None
     index: np.ndarray
 
@@ -48,7 +55,7 @@ class Dataset:
     """
 
     name: str
-    x: np.ndarray
+    x: np.ndarray | Rows  # Rows, or a memory-mapped array, where the examples are larger than memory
     c: np.ndarray | None
     rows: dict[str, np.ndarray]  # split -> row numbers
     names: tuple[str, ...] = ()  # names[c] is what to call condition c
@@ -59,11 +66,13 @@ class Dataset:
     group: np.ndarray | None = None  # (N,): the set that an example belongs to, such as its font
     group_names: tuple[str, ...] = ()
     vocabulary: object = None  # for texts: what turns x into text and back (helpers.data.text.Vocabulary)
+    kind: str = ""  # "image", "sound" or "text": what an example is to be shown as
+    skipped: tuple[tuple[str, str], ...] = ()  # (file, reason) for all that could not be used; the last notes say it
 
     @classmethod
     def make(
         cls, name, x, c=None, *, key=None, names=(), shape=(), valid=1 / 7, test=1 / 7,
-        low=None, high=None, seed=0, source="", notes=(), group=None, group_names=(),
+        low=None, high=None, seed=0, source="", notes=(), group=None, group_names=(), kind="",
     ):  # fmt: skip
         """Check x and c, remove duplicates, and split what is left, class by class.
 
@@ -78,6 +87,8 @@ class Dataset:
         ``valid`` and ``test`` are then fractions of the groups, or the numbers of the groups themselves. Equal
         examples count as duplicates only if their labels are equal, too.
 
+        A memory-mapped x stays in its file: it is looked at a few rows at a time, and the splits are Rows of it.
+
         Raises DataError for an empty or ragged x, NaN, values out of range, labels that do not match,
         and for splits that would be empty.
         """
@@ -85,23 +96,30 @@ class Dataset:
         c = _checked_condition(name, c, len(x), names)
         group = _checked_group(name, group, len(x), group_names)
         labels = c if _is_label(c) else None
-        key = x if key is None else np.asarray(key)
+        key = x if key is None else key if in_file(key) else np.asarray(key)
         if len(key) != len(x):
             raise DataError(f"{name}: key has {len(key)} rows and x has {len(x)}; give one row for each.")
         found, first = len(x), _first_of_equals(key, labels if group is not None else None)
         if len(first) < found:
-            x, c, group = (None if part is None else part[first] for part in (x, c, group))
+            x, c, group = (None if part is None else take(part, first) for part in (x, c, group))
         rng = np.random.default_rng(seed)
         if group is None:
             rows = _split(name, len(x), c if _is_label(c) else None, valid, test, rng)
         else:
             rows = _split_groups(name, group, valid, test, rng)
         shape = tuple(shape) or x.shape[1:]
-        return cls(name, x, c, rows, tuple(names), shape, source, found, tuple(notes), group, tuple(group_names))
+        return cls(name, x, c, rows, tuple(names), shape, source, found, tuple(notes), group, tuple(group_names),
+                   kind=kind)  # fmt: skip
+
+    def without(self, skipped) -> "Dataset":
+        """The same, with the (file, reason) of all that could not be used, which the last of its notes name."""
+        # "notes.txt is no sound file" reads on; "broken.wav: cannot be read" does not.
+        lines = [f"left out: {file}{' ' if why.startswith('is no ') else ': '}{why}" for file, why in skipped]
+        return replace(self, notes=(*self.notes, *lines), skipped=(*self.skipped, *skipped))
 
     def _part(self, split):
         index = self.rows[split]
-        return Split(self.x[index], None if self.c is None else self.c[index], index)
+        return Split(take(self.x, index), None if self.c is None else self.c[index], index)
 
     @property
     def train(self) -> Split:
@@ -147,24 +165,29 @@ class Dataset:
     def describe(self):
         """Print what is in the data set, where it comes from, and how it is split."""
         size = " × ".join(map(str, self.shape))
-        print(f"{self.name}: {len(self):,} examples of {size}, values {self.x.min():g} to {self.x.max():g}")
+        low, high = min(block.min() for block in blocks(self.x)), max(block.max() for block in blocks(self.x))
+        print(f"{self.name}: {len(self):,} examples of {size}, values {low:g} to {high:g}")
         if self.source:
             print(f"source: {self.source}")
         if self.found != len(self):
             print(f"{self.found:,} found, {self.found - len(self):,} duplicates removed before splitting")
         if self.c is not None and not _is_label(self.c):
             print(f"condition: {self.c.shape[1]} real numbers each, from {self.c.min():.3g} to {self.c.max():.3g}")
-        for note in self.notes:
+        more = max(0, len(self.skipped) - MOST_SHOWN)
+        for note in self.notes[: len(self.notes) - more]:
             print(note)
+        if more:
+            print(f"left out: {more:,} more, {len(self.skipped):,} in all; data.skipped names each with its reason")
         if self.group is not None:
             return self._describe_groups()
-        classes = "".join(f"{n:>6}" for n in self._class_names()) if _is_label(self.c) else ""
+        width = max([6, *(len(n) + 1 for n in self._class_names())]) if _is_label(self.c) else 6
+        classes = "".join(f"{n:>{width}}" for n in self._class_names()) if _is_label(self.c) else ""
         print(f"{'split':<8}{'total':>7}{classes}")
         for split, index in self.rows.items():
             counts = ""
             if _is_label(self.c):
                 tally = np.bincount(self.c[index], minlength=len(self._class_names()))
-                counts = "".join(f"{n:>6}" for n in tally)
+                counts = "".join(f"{n:>{width}}" for n in tally)
             print(f"{split:<8}{len(index):>7,}{counts}")
 
     def _describe_groups(self):
@@ -180,7 +203,7 @@ class Dataset:
 
 def _checked(name, x, low, high):
     try:
-        x = np.asarray(x)
+        x = x if in_file(x) else np.asarray(x)
     except ValueError as error:
         raise DataError(f"{name}: the examples have different shapes; give them all the same one.") from error
     if x.dtype == object:
@@ -189,25 +212,31 @@ def _checked(name, x, low, high):
         raise DataError(f"{name}: found an array of shape {x.shape}; give x as (examples, …), at least one row.")
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool):
         raise DataError(f"{name}: found values of type {x.dtype}; give numbers.")
-    flat = x.reshape(len(x), -1)
-    bad = ~np.isfinite(flat).all(axis=1)
+    # A few rows at a time: the truth values of all would take a quarter of the memory that x does, or all of it.
+    bad = np.concatenate([~np.isfinite(block).all(axis=1) for block in blocks(x)])
     if bad.any():
         raise DataError(
             f"{name}: {bad.sum()} of {len(x)} examples hold NaN or infinity, the first in row {bad.argmax()}; "
             "remove or repair them."
         )
-    outside = np.zeros(len(x), bool)
+    outside = np.concatenate([_outside(block, low, high) for block in blocks(x)])
+    if outside.any():
+        row = outside.argmax()
+        raise DataError(
+            f"{name}: values must lie between {low} and {high}, but row {row} spans {x[row].min():g} to "
+            f"{x[row].max():g} ({outside.sum()} rows are outside); rescale x."
+        )
+    return x
+
+
+def _outside(flat, low, high):
+    """Which of the rows (n, D) have values below low or above high: (n,)."""
+    outside = np.zeros(len(flat), bool)
     if low is not None:
         outside |= (flat < low).any(axis=1)
     if high is not None:
         outside |= (flat > high).any(axis=1)
-    if outside.any():
-        row = outside.argmax()
-        raise DataError(
-            f"{name}: values must lie between {low} and {high}, but row {row} spans {flat[row].min():g} to "
-            f"{flat[row].max():g} ({outside.sum()} rows are outside); rescale x."
-        )
-    return x
+    return outside
 
 
 def _is_label(c):
@@ -251,15 +280,17 @@ def _checked_group(name, group, n, group_names):
 
 def _first_of_equals(key, c):
     """The rows of key that no earlier row equals, by a fingerprint of each; with c, equal rows have equal labels."""
-    key = np.ascontiguousarray(key.reshape(len(key), -1))
-    if np.issubdtype(key.dtype, np.floating):
-        key = key + 0.0  # -0.0 becomes 0.0
-    seen, first = set(), []
-    for i, row in enumerate(key):
-        fingerprint = (hashlib.blake2b(row, digest_size=16).digest(), None if c is None else int(c[i]))
-        if fingerprint not in seen:
-            seen.add(fingerprint)
-            first.append(i)
+    seen, first, i = set(), [], 0
+    for block in blocks(key):
+        block = np.ascontiguousarray(block)
+        if np.issubdtype(block.dtype, np.floating):
+            block = block + 0.0  # -0.0 becomes 0.0
+        for row in block:
+            fingerprint = (hashlib.blake2b(row, digest_size=16).digest(), None if c is None else int(c[i]))
+            if fingerprint not in seen:
+                seen.add(fingerprint)
+                first.append(i)
+            i += 1
     return np.array(first)
 
 
