@@ -6,6 +6,7 @@ Waveforms are mono float32 from -1 to 1, one per row: (N, samples). Spectrograms
 import base64
 import io
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +164,8 @@ def load(path, sample_rate: int = SAMPLE_RATE, min_seconds: float = MIN_SECONDS,
 
     path = Path(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        # As bytes, since a name need not be UTF-8; Windows has names of characters.
+        with soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path)) as file:
             rate, seconds = file.samplerate, file.frames / max(file.samplerate, 1)
             if file.frames == 0:
                 raise DataError(f"{path.name}: holds no sound at all (0 samples); leave the file out.")

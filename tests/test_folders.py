@@ -1,6 +1,12 @@
-"""The reader's own sounds and texts: what is found, what is left out, and the lesson trained on it."""
+"""The reader's own sounds and texts: what is found, what is left out, and the lesson trained on it.
+
+Images: test_pictures.py.
+"""
 
 import ast
+import os
+import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -8,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from PIL import Image
 
 from helpers.data import DataError, folders, notes
 from helpers.models import VAE
@@ -89,6 +96,107 @@ def test_the_lesson_trains_on_recordings_after_changing_one_line(recordings):
     assert played.shape == (2, 3, 513, 51) and played.isfinite().all()
 
 
+def note(path, i=0, pitch=69, rate=16_000, seconds=0.3, channels=1):
+    """A sound file of one note, different for each i."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(i)
+    wave = notes.play(notes.FAMILIES[i % 4], rng.random(4), pitch, seconds=seconds, sample_rate=rate)
+    wave = np.stack([wave / (k + 1) for k in range(channels)], axis=1)
+    with open(path, "wb") as file:
+        soundfile.write(file, wave, rate, format="WAV")
+
+
+def test_sounds_without_subfolders_have_no_label_and_are_groups_of_their_own(tmp_path):
+    for i in range(7):
+        note(tmp_path / f"{i}.wav", i)
+    data = folders.sounds(tmp_path, seconds=0.4)
+    assert data.c is None and data.names == () and data.kind == "sound" and data.x.shape == (7, 513, 21)
+    assert data.group_names == tuple("0123456") and data.group.tolist() == list(range(7))
+    assert [len(rows) for rows in data.rows.values()] == [5, 1, 1] and data.source == "7 of 7 files"
+
+
+def test_deeper_folders_of_sounds_are_part_of_the_name_and_sounds_beside_the_labels_are_left_out(tmp_path):
+    for label in ("A4", "C5"):
+        for i, name in enumerate(("loud/violin", "soft/violin", "flute")):
+            note(tmp_path / label / f"{name}.wav", i, 69 if label == "A4" else 72)
+    note(tmp_path / "loose.wav", 9)
+    data = folders.sounds(tmp_path)
+    assert data.group_names == ("flute", "loud/violin", "soft/violin") and data.names == ("A4", "C5")
+    assert [file for file, _ in data.skipped] == ["loose.wav"] and "has no label" in data.notes[-1]
+
+
+@pytest.mark.parametrize("rate", [7_999, 8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_any_rate_and_number_of_channels_is_the_same_note(tmp_path, rate, channels):
+    for i in range(3):
+        note(tmp_path / f"{i}.wav", i, 57, rate, 0.5, channels)
+    data = folders.sounds(tmp_path, seconds=0.5)
+    loudest = data.x.astype(float).mean(axis=2).argmax(axis=1) * 16_000 / 1024
+    assert (np.abs(loudest / 220 - np.rint(loudest / 220)) < 0.08).all() and (loudest > 200).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names or files")
+def test_links_pipes_and_names_of_any_bytes_among_sounds(tmp_path, capsys):
+    mine = tmp_path / "mine"
+    for i in range(4):
+        note(mine / "A4" / f"{i}.wav", i)
+    note(Path(os.fsdecode(os.fsencode(mine) + b"/A4/\xff.wav")), 5)
+    Path(os.fsdecode(os.fsencode(mine) + b"/A4/broken\n\xff.wav")).write_bytes(b"no")
+    note(tmp_path / "outside.wav", 6)
+    (mine / "A4" / "nowhere.wav").symlink_to("gone.wav")
+    (mine / "A4" / "loop").symlink_to("..")
+    (mine / "A4" / "out.wav").symlink_to(tmp_path / "outside.wav")
+    os.mkfifo(mine / "A4" / "pipe.wav")
+    data = folders.sounds(mine)
+    assert len(data) == 5 and r"\xff" in data.group_names
+    reasons = {r"A4/broken\n\xff.wav": "cannot be read as sound", "A4/nowhere.wav": "leads nowhere",
+               "A4/loop": "holds this one", "A4/out.wav": "outside of the folder", "A4/pipe.wav": "a pipe"}  # fmt: skip
+    assert {file for file, _ in data.skipped} == set(reasons)
+    assert all(reasons[file] in reason for file, reason in data.skipped)
+    data.describe()
+    capsys.readouterr().out.encode("utf-8")
+
+
+def test_a_sound_that_may_not_be_read_is_left_out(recordings, monkeypatch):
+    """Simulated, since an administrator may read everything."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "A3/instrument 1" not in str(path) and access(path, mode))
+    data = folders.sounds(recordings)
+    assert data.skipped == (("A3/instrument 1.wav", "cannot be read (Permission denied)"),) and len(data) == 23
+
+
+SPOILT = {
+    "empty": (b"", "cannot be read as sound"),
+    "text": (b"no sound at all", "cannot be read as sound"),
+    "an image": (b"\x89PNG\r\n\x1a\n" + bytes(40), "cannot be read as sound"),
+    "no samples": (np.zeros(0), "holds no sound"),
+    "too short": (np.ones(100), "lasts 0.006 seconds"),
+    "too long": (np.ones(61 * 16_000), "is 61 seconds long"),
+    "silent": (np.zeros(16_000), "is silent"),
+    "NaN": (np.where(np.arange(9000) == 7, np.nan, 0.5), "are NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_sound_that_cannot_be_used_is_left_out_with_its_reason(tmp_path, case):
+    content, reason = SPOILT[case]
+    for i in range(3):
+        note(tmp_path / "A4" / f"{i}.wav", i)
+    if isinstance(content, bytes):
+        (tmp_path / "A4" / "x.wav").write_bytes(content)
+    else:
+        soundfile.write(tmp_path / "A4" / "x.wav", content, 16_000, subtype="FLOAT")
+    data = folders.sounds(tmp_path)
+    assert len(data) == 3 and [file for file, _ in data.skipped] == ["A4/x.wav"]
+    assert reason in data.skipped[0][1] and data.notes[-1] == f"left out: A4/x.wav: {data.skipped[0][1]}"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1000, float("nan")])
+def test_sounds_of_no_length_are_refused(recordings, seconds):
+    with pytest.raises(DataError, match="give a time above 0"):
+        folders.sounds(recordings, seconds=seconds)
+
+
 # --- texts -------------------------------------------------------------------------------------------
 
 
@@ -168,3 +276,147 @@ def test_the_lines_of_the_lesson_on_your_own_text_work(tmp_path, monkeypatch, ca
     exec(lines.replace("minutes=1, epochs=100", "epochs=3").replace("GRULanguageModel", model), lesson)
     assert "20 examples" in capsys.readouterr().out.replace("\n", " ")
     assert isinstance(lesson["model"], lesson[model])
+
+
+# --- folders of texts ----------------------------------------------------------------------------------
+
+
+def test_the_lines_of_a_folder_are_pooled(tmp_path):
+    (tmp_path / "more").mkdir()
+    file(tmp_path, "\n".join(NAMES[:12]), "a.txt")
+    file(tmp_path / "more", "\n".join(["", *NAMES[8:]]), "b.md")
+    data = folders.texts(tmp_path)
+    assert sorted(data.vocabulary.decode(data.x)) == sorted(NAMES) and data.c is None and data.kind == "text"
+    assert data.found == 24 and "1 empty lines left out" in data.notes[0] and data.source == "2 of 2 files"
+
+
+def test_no_piece_of_running_text_belongs_to_two_files(tmp_path):
+    wholes = ["".join(chr(97 + (i * k) % 26) for i in range(260)) for k in (1, 3, 5)]
+    for name, whole in zip("abc", wholes):
+        file(tmp_path, whole, f"{name}.txt")
+    data = folders.texts(tmp_path, length=30)
+    assert all(any(piece in whole for whole in wholes) for piece in data.vocabulary.decode(data.x))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("x.txt", b"", "is empty"),
+        ("x.txt", "Käse".encode("latin-1"), "is not UTF-8"),
+        ("x.txt", b"a\0b", "is no text"),
+        ("x.txt", "a".encode("utf-16"), "begins like UTF-16"),
+        ("x.txt", b"a" * 1001, "at most 0 are read into memory"),
+        ("x.pdf", b"%PDF", "is no text file that is read here"),
+    ],
+)
+def test_a_text_that_cannot_be_used_is_left_out_of_the_folder(tmp_path, monkeypatch, name, content, reason):
+    monkeypatch.setattr(folders, "MOST_BYTES", 1000)
+    file(tmp_path, "\n".join(NAMES))
+    file(tmp_path, content, name)
+    data = folders.texts(tmp_path)
+    assert len(data) == 20 and len(data.skipped) == 1
+    assert re.search(reason, data.skipped[0][1]) and data.notes[-1].startswith(f"left out: {name}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names or files")
+def test_links_pipes_and_names_of_any_bytes_among_texts(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    Path(os.fsdecode(os.fsencode(mine) + b"/\xff.txt")).write_text("\n".join(NAMES))
+    (mine / "loop").symlink_to(".")
+    (mine / "out.txt").symlink_to(file(tmp_path, "secret"))
+    os.mkfifo(mine / "pipe.txt")
+    data = folders.texts(mine)
+    assert len(data) == 20 and [place for place, _ in data.skipped] == ["loop", "out.txt", "pipe.txt"]
+    alone = folders.texts(os.fsdecode(os.fsencode(mine) + b"/\xff.txt"))
+    assert alone.name == r"\xff.txt"
+    with pytest.raises(DataError, match="no regular file"):
+        folders.texts(mine / "pipe.txt")  # or it would wait here for ever
+
+
+@pytest.mark.parametrize("case", ["nothing", "all broken", "few", "too much", "long line"])
+def test_folders_of_too_little_or_too_much_text_are_refused(tmp_path, monkeypatch, case):
+    message = {"nothing": "holds no text file", "all broken": "a.txt: is empty", "few": "holds 3 different lines",
+               "too much": "more than 0 MB together", "long line": r"b\.txt: line 2 has 1,500 char"}[case]  # fmt: skip
+    options = {} if case in ("nothing", "all broken") else dict(by="lines")
+    if case != "nothing":
+        file(tmp_path, "" if case == "all broken" else "x\ny\nz")
+    if case == "too much":
+        file(tmp_path, "x\ny\nz", "b.txt")
+        monkeypatch.setattr(folders, "MOST_BYTES", 6)
+    if case == "long line":
+        file(tmp_path, "short\n" + 1500 * "x", "b.txt")
+    with pytest.raises(DataError, match=message) as caught:
+        folders.texts(tmp_path, **options)
+    assert "\n" not in str(caught.value)
+
+
+# --- whatever it is --------------------------------------------------------------------------------------
+
+
+def put(folder, images=0, sounds=0, texts=0):
+    folder.mkdir(exist_ok=True)
+    for i in range(images):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (8, 8), np.uint8)).save(folder / f"{i}.png")
+    for i in range(sounds):
+        note(folder / f"{i}.wav", i)
+    for i in range(texts):
+        file(folder, "\n".join(NAMES), f"{i}.txt")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("seen", "kind", "others"),
+    [
+        (dict(images=12), "image", None),
+        (dict(sounds=4), "sound", None),
+        (dict(texts=2), "text", None),
+        (dict(images=12, sounds=3, texts=1), "image", "3 sound files, 1 text file"),
+        (dict(images=2, sounds=5), "sound", "2 image files"),
+        (dict(sounds=1, texts=2), "text", "1 sound file"),
+        (dict(images=10, sounds=10), "image", "10 sound files"),
+    ],
+)
+def test_load_takes_what_most_files_are(tmp_path, seen, kind, others):
+    data = folders.load(put(tmp_path / "mine", **seen))
+    assert data.kind == kind
+    if others:
+        assert data.notes[0].startswith(f"taken as {kind}s") and data.notes[0].endswith(f"also seen: {others}")
+    assert len(data.skipped) == sum(seen.values()) - seen[f"{kind}s"]
+
+
+def test_load_is_told_the_kind_and_hands_options_on(tmp_path):
+    put(tmp_path, images=12, sounds=10)
+    assert folders.load(tmp_path, kind="sound", seconds=0.5).x.shape == (10, 513, 26)
+    assert folders.load(tmp_path, size=5).x.shape == (12, 5, 5)
+    assert folders.load(file(tmp_path, "\n".join(NAMES))).kind == "text"
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "message"),
+    [
+        ("nowhere", {}, "there is no such file or folder"),
+        ("empty", {}, r"none of its 0 files is an image \(such as .png\), a sound .* or a text"),
+        ("others", {}, "none of its 1 files"),
+        ("mine/0.png", {}, "is a single image; give the folder"),
+        ("mine/0.wav", {}, "is a single sound; give the folder"),
+        ("mine", dict(kind="video"), "say 'image', 'sound', 'text' or 'auto'"),
+        ("mine", dict(seconds=1), "seconds is no option for data of kind image; it has size, grey, seed"),
+        ("mine", dict(kind="text"), "cannot be read as texts: it holds no text file"),
+        ("mine/0.png", dict(kind="image"), "is a file, and a folder is needed"),
+    ],
+)
+def test_what_load_cannot_take_is_refused_in_one_sentence(tmp_path, path, options, message):
+    put(tmp_path / "mine", images=10, sounds=3)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "others").mkdir()
+    file(tmp_path / "others", "x", "x.pdf")
+    with pytest.raises(DataError, match=message) as caught:
+        folders.load(tmp_path / path, **options)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_our_own_data_sets_say_what_they_are():
+    from helpers.data import colours, digits
+
+    assert (digits.load().kind, colours.load().kind) == ("image", "text")

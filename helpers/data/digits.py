@@ -32,6 +32,7 @@ def load(binary=True) -> Dataset:
         shape=(8, 8),
         low=0,
         high=1,
+        kind="image",
         source="scikit-learn (Alpaydin and Kaynak, 1998)",
     )
 

@@ -1,80 +1,238 @@
-"""The reader's own data: a folder of sounds, or a file of text, becomes the same Dataset as ours.
+"""The reader's own data: a folder of images or sounds, or texts, becomes the same Dataset as ours.
 
-What could not be used is left out, and the data set's notes say which file and why.
+``load`` looks what it is. What could not be used is left out, and the data set's notes say which file and why
+(``data.skipped`` has the same for programs). ``helpers.data.files`` says what is looked at in a folder.
 """
 
+import inspect
+import os
+import stat
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from helpers.data import cache, files, pictures
 from helpers.data.dataset import DataError, Dataset
+from helpers.data.files import shown
+from helpers.data.rows import free_bytes
 
-MOST_BYTES = 200_000_000  # of a text file: several times the works of any writer
+MOST_BYTES = 200_000_000  # of text: several times the works of any writer
+FEWEST = 10  # different images or texts: some to train, some to choose and some to test
+IMAGES = pictures.SUFFIXES
 SOUNDS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+TEXTS = {".txt", ".text", ".md"}
+KINDS = {"image": IMAGES, "sound": SOUNDS, "text": TEXTS}
+
+
+def load(path, kind: str = "auto", **options) -> Dataset:
+    """The reader's own data, whatever it is: a folder of images, sounds or texts, or a file of text.
+
+    kind: "image", "sound" or "text"; "auto" takes what most files in the folder are by their names, and a file for
+        text. The other files are left out, and the notes say so.
+    options: those of :func:`images`, :func:`sounds` or :func:`texts`.
+
+    Raises DataError for nothing that can be used, and for an option that this kind does not have.
+    """
+    if kind not in ("auto", *KINDS):
+        raise DataError(f"load: kind is {kind!r}; say 'image', 'sound', 'text' or 'auto'.")
+    note = None
+    if kind == "auto":
+        kind, note = _guess(path)
+    make = {"image": images, "sound": sounds, "text": texts}[kind]
+    known = list(inspect.signature(make).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise DataError(f"{shown(path)}: {option} is no option for data of kind {kind}; it has {', '.join(known)}.")
+    data = make(path, **options)
+    return replace(data, notes=(note, *data.notes)) if note else data
+
+
+def _guess(path):
+    """What most files of a folder are, by their names, and a note if there are others."""
+    if not os.path.exists(path):
+        raise DataError(f"{shown(path)}: there is no such file or folder; check its name.")
+    if not os.path.isdir(path):
+        suffix = os.path.splitext(path)[1].lower()
+        for kind in ("image", "sound"):
+            if suffix in KINDS[kind]:
+                raise DataError(f"{shown(path)}: is a single {kind}; give the folder of all of them.")
+        return "text", None
+    listing = files.find(path, "check its name")
+    seen = Counter(kind for file in listing.files for kind, suffixes in KINDS.items() if file.suffix in suffixes)
+    if not seen:
+        raise DataError(f"{shown(path)}: none of its {len(listing.files):,} files is an image (such as .png), a sound "
+                        f"(such as .wav) or a text (.txt); give a folder of one of these{_out(listing)}.")  # fmt: skip
+    kind = max(KINDS, key=lambda kind: seen[kind])
+    others = [f"{seen[k]:,} {k} file{'s' * (seen[k] != 1)}" for k in KINDS if k != kind and seen[k]]
+    note = f"taken as {kind}s, like {seen[kind]:,} of its files; also seen: {', '.join(others)}" if others else None
+    return kind, note
+
+
+def images(
+    path, size: int = 28, grey: bool | None = None, seed: int = 0, square: str = "pad", in_memory: bool | None = None,
+) -> Dataset:  # fmt: skip
+    """A folder of images of any size; its subfolders, if it has any, are the labels.
+
+    x: (N, size, size), grey, or (N, 3, size, size) in colour; float32 from 0 (black) to 1. c: the number of the
+    subfolder, (N,), however deep the image lies in it; without subfolders None.
+
+    grey: True makes all images grey, False keeps three channels; None takes colour if any image is in colour.
+    square: "pad" fits the whole image into the square and fills the rest with the colour of its border; "crop"
+        takes the largest square in the middle.
+    in_memory: False decodes the images once into a file in ``data/cache``, which is read as it is needed; None
+        does so if they take more than half of the memory that is free. A changed file, or setting, makes it anew.
+
+    Images with transparency lie on white. Of several frames the first is taken. Equal images are removed.
+
+    Raises DataError when there is no such folder, and for fewer than 10 different images that can be used.
+    """
+    if not (isinstance(size, int) and 1 <= size <= 4096):
+        raise DataError(f"images: size is {size!r}; give the pixels of a side, a whole number from 1 to 4096.")
+    if square not in ("pad", "crop"):
+        raise DataError(f"images: square is {square!r}; say 'pad' or 'crop'.")
+    listing = files.find(path, "give one with images, in one subfolder for each label if they have labels")
+    candidates = listing.take(IMAGES, "image")
+    if in_memory is None:
+        in_memory = 4 * len(candidates) * (1 if grey else 3) * size**2 < 0.5 * free_bytes()
+    found = pictures.stack(candidates, size, grey, square, None if in_memory else cache.FOLDER)
+    listing.skipped += [(candidates[number].place, reason) for number, reason in found.skipped]
+    if found.different < FEWEST:
+        raise DataError(f"{shown(path)}: holds {found.different} different images that can be used, and at least "
+                        f"{FEWEST} are needed, to train, to choose and to test; add more{_out(listing)}.")  # fmt: skip
+    kept = [candidates[number] for number in found.kept]
+    labels, c = _labels(listing, kept)
+    notes = []
+    if found.several:
+        places = [candidates[number].place for number in found.several]
+        notes.append(f"several frames in {_some(places)}: the first was taken")
+    data = Dataset.make(
+        f"images of {listing.name}",
+        found.x,
+        c,
+        names=tuple(map(shown, labels)),
+        low=0,
+        high=1,
+        seed=seed,
+        source=listing.source(len(kept), len(labels)),
+        notes=notes,
+        kind="image",
+    )
+    return _finished(data, listing)
 
 
 def sounds(path, seconds: float = 1.0, seed: int = 0) -> Dataset:
-    """A folder with one subfolder for each label (a pitch, a word) and sound files in them.
+    """A folder with one subfolder for each label (a pitch, a word) and sound files in them; or sounds alone.
 
     Files of the same name in different subfolders, such as ``A4/violin.wav`` and ``C5/violin.wav``, belong to
-    one group (the violin), and whole groups are held out. Each sound becomes a log-magnitude spectrogram, as
-    the notes of notebook 07: (513, 1 + 50 · seconds), cut or filled up with silence to ``seconds``.
+    one group (the violin), and whole groups are held out; deeper folders are part of that name. Without subfolders
+    there is no label, and every name is a group of its own. Each sound becomes a log-magnitude spectrogram, as
+    the notes of notebook 07: (513, 1 + 50 · seconds), mono at 16 kHz, cut or filled up with silence to ``seconds``.
 
-    Raises DataError when there is no such folder, no label, or fewer than three groups of sounds.
+    Raises DataError when there is no such folder, and for fewer than three groups of sounds.
     """
     from helpers import sound
 
-    folder = Path(path)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; give one with a subfolder of sounds for each label.")
-    labels = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    files = [(k, f) for k, label in enumerate(labels) for f in sorted(label.iterdir()) if not f.name.startswith(".")]
-    if not files:
-        raise DataError(f"{folder}: no files in subfolders were found; make one subfolder for each label, with sounds.")
-    waves, c, stems, notes = [], [], [], []
-    for k, file in files:
-        place = f"{file.parent.name}/{file.name}"
-        if file.suffix.lower() not in SOUNDS:
-            notes.append(f"left out: {place} is no sound file ({', '.join(sorted(SOUNDS))})")
-            continue
+    if not 0 < seconds <= sound.MAX_SECONDS:
+        raise DataError(f"sounds: seconds is {seconds!r}; give a time above 0, and at most {sound.MAX_SECONDS:g}.")
+    listing = files.find(path, "give one with a subfolder of sounds for each label")
+    candidates = listing.take(SOUNDS, "sound")
+    if not candidates:
+        raise DataError(f"{shown(path)}: no files in subfolders were found that are sounds, and none beside them; make "
+                        f"one subfolder for each label, with sounds{_out(listing)}.")  # fmt: skip
+    x, kept, waves = [], [], []
+    for file in candidates:
         try:
-            wave = sound.load(file)
+            wave = sound.load(file.path)
         except DataError as error:
-            notes.append(f"left out: {file.parent.name}/{error}")
+            name = file.parts[-1]
+            listing.skipped.append((file.place, shown(str(error).removeprefix(f"{name}: ").rstrip("."))))
             continue
         waves.append(sound.fit_length(wave, round(seconds * sound.SAMPLE_RATE)))
-        c.append(k)
-        stems.append(file.stem)
-    names = sorted(set(stems))
-    if len(names) < 3:
-        reasons = f" The first file left out: {notes[0].removeprefix('left out: ')}" if notes else ""
-        raise DataError(f"{folder}: {len(waves)} sounds of {len(names)} groups can be used; at least 3 are needed, "
-                        f"one each to train, to choose and to test.{reasons}")  # fmt: skip
-    x = np.concatenate([sound.log_magnitude(np.stack(waves[i : i + 64])).numpy() for i in range(0, len(waves), 64)])
-    return Dataset.make(
-        f"sounds of {folder.name}",
-        x.astype(np.float16),
-        np.array(c),
-        names=tuple(label.name for label in labels),
-        group=np.array([names.index(stem) for stem in stems]),
-        group_names=tuple(names),
-        valid=max(1 / 7, 1.01 / len(names)),
-        test=max(1 / 7, 1.01 / len(names)),
+        kept.append(file)
+        if len(waves) == 64:  # as spectrograms in half precision, which take less
+            x.append(_spectrograms(waves))
+            waves = []
+    x += [_spectrograms(waves)] if waves else []
+    stems = [os.path.splitext("/".join(file.parts[len(file.parts) > 1 :]))[0] for file in kept]
+    groups = sorted(set(stems))
+    if len(groups) < 3:
+        raise DataError(f"{shown(path)}: {len(kept)} sounds of {len(groups)} groups can be used, and at least 3 are "
+                        f"needed, one each to train, to choose and to test{_out(listing)}.")  # fmt: skip
+    labels, c = _labels(listing, kept)
+    number = {stem: k for k, stem in enumerate(groups)}
+    data = Dataset.make(
+        f"sounds of {listing.name}",
+        np.concatenate(x),
+        c,
+        names=tuple(map(shown, labels)),
+        group=np.array([number[stem] for stem in stems]),
+        group_names=tuple(map(shown, groups)),
+        valid=max(1 / 7, 1.01 / len(groups)),
+        test=max(1 / 7, 1.01 / len(groups)),
         seed=seed,
-        source=f"{len(waves)} of {len(files)} files in {len(labels)} subfolders",
-        notes=notes,
+        source=listing.source(len(kept), len(labels)),
+        kind="sound",
     )
+    return _finished(data, listing)
+
+
+def _spectrograms(waves):
+    from helpers import sound
+
+    return sound.log_magnitude(np.stack(waves)).numpy().astype(np.float16)
+
+
+def _labels(listing, kept):
+    """The subfolders that the files kept lie in, and for each file the number of its own: (N,); or () and None."""
+    labels = sorted({file.label for file in kept if file.label is not None})
+    listing.empty_labels(labels)
+    number = {label: k for k, label in enumerate(labels)}
+    return labels, np.array([number[file.label] for file in kept]) if labels else None
+
+
+def _finished(data, listing):
+    """The data set, with what was left out, and which labels have too few examples."""
+    notes = list(data.notes)
+    if len(data.names) == 1 and any(len(file.parts) > 2 for file in listing.files):
+        notes.append(f"all lie in the subfolder {data.names[0]}: give that one, if its own subfolders are the labels")
+    if data.names:
+        present = {split: set(data.c[rows].tolist()) for split, rows in data.rows.items()}
+        for split in ("train", "valid", "test"):
+            missing = [name for k, name in enumerate(data.names) if k not in present[split]]
+            if missing:
+                notes.append(f"{split} has no example of {_some(missing)}")
+    return replace(data, notes=tuple(notes)).without(listing.skipped)
+
+
+def _some(names, most=5):
+    """A few names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _out(listing):
+    """What was left out, at the end of a message of too little data."""
+    if listing is None or not listing.skipped:
+        return ""
+    (file, reason), count = listing.skipped[0], len(listing.skipped)
+    return f" (left out: {file}: {reason})" if count == 1 else f" (left out: {count:,}, as {file}: {reason})"
 
 
 def texts(path, by: str = "auto", length: int = 100, seed: int = 0) -> Dataset:
     """A UTF-8 text file as rows of symbols, with ``vocabulary`` fitted on the train split (``helpers.data.text``).
+
+    A folder of text files (.txt) counts as one text, file after file: their lines are pooled, and running text is
+    cut so that no piece belongs to two files. Subfolders are looked into, and are no labels.
 
     by: "lines", one item a line, such as names; "running", a text cut into pieces of ``length`` characters, which
         have no end of their own in the original; "auto" takes lines if no line is longer than 200 characters.
     Empty lines are left out, and equal items but the first; the data set's notes say how many.
 
     Raises DataError, in one sentence, for a file that cannot be read, is empty, binary, or in another encoding,
-    for an endless line where items were expected, and for fewer than 10 different items.
+    for an endless line where items were expected, and for fewer than 10 different items. In a folder, files that
+    cannot be read are left out.
     """
     from helpers.data import text
 
@@ -82,52 +240,85 @@ def texts(path, by: str = "auto", length: int = 100, seed: int = 0) -> Dataset:
         raise DataError(f"texts: by is {by!r}; say 'lines', 'running' or 'auto'.")
     if length < 2:
         raise DataError(f"texts: length is {length}; give at least 2 characters for a piece.")
-    path = Path(path)
-    whole = _read_text(path)
-    lines = [" ".join(line.split()) for line in whole.splitlines()]
-    longest = max(map(len, lines))
+    listing = None
+    if os.path.isdir(path):
+        listing, wholes = _read_texts(path)
+        name, source = listing.name, listing.source(len(wholes))
+    else:
+        name = source = shown(os.path.basename(path))
+        wholes = {name: _read_text(Path(path))}
+    lines = {place: [" ".join(line.split()) for line in whole.splitlines()] for place, whole in wholes.items()}
+    longest, place = max((max(map(len, found)), place) for place, found in lines.items())
+    total = sum(map(len, lines.values()))
     if by == "auto":
-        by = "lines" if longest <= 200 and len(lines) >= 10 else "running"
+        by = "lines" if longest <= 200 and total >= FEWEST else "running"
     notes = []
     if by == "lines":
         if longest > 1000:
-            number = 1 + [len(line) for line in lines].index(longest)
-            raise DataError(f"{path.name}: line {number} has {longest:,} characters, too many for one item; give "
+            number = 1 + [len(line) for line in lines[place]].index(longest)
+            raise DataError(f"{place}: line {number} has {longest:,} characters, too many for one item; give "
                             "by='running' if it is running text.")  # fmt: skip
-        items = [line for line in lines if line]
-        if len(items) < len(lines):
-            notes.append(f"{len(lines) - len(items):,} empty lines left out")
+        items = [line for found in lines.values() for line in found if line]
+        if len(items) < total:
+            notes.append(f"{total - len(items):,} empty lines left out")
     else:
-        items = [whole[i : i + length] for i in range(0, len(whole), length)]
-        notes.append(f"running text of {len(whole):,} characters, cut into pieces of {length}")
+        items = [whole[i : i + length] for whole in wholes.values() for i in range(0, len(whole), length)]
+        characters = sum(map(len, wholes.values()))
+        notes.append(f"running text of {characters:,} characters, cut into pieces of {length}")
     different = len(set(items))
-    if different < 10:
+    if different < FEWEST:
         kind = "lines" if by == "lines" else "pieces"
-        raise DataError(f"{path.name}: holds {different} different {kind}, and at least 10 are needed, to train, to "
-                        "choose and to test; add more text.")  # fmt: skip
-    return text.make(path.name, items, seed=seed, source=str(path.name), notes=notes)
+        raise DataError(f"{name}: holds {different} different {kind}, and at least {FEWEST} are needed, to train, to "
+                        f"choose and to test; add more text{_out(listing)}.")  # fmt: skip
+    data = text.make(name, items, seed=seed, source=source, notes=notes)
+    return data.without(listing.skipped) if listing else data
+
+
+def _read_texts(path):
+    """The text files in a folder, by where they lie; what cannot be read is skipped in the listing."""
+    listing = files.find(path, "give a text file, or a folder of them")
+    found = {}
+    for file in [file for file in listing.files if file.suffix in TEXTS]:
+        try:
+            found[file.place] = _read_text(Path(file.path))
+        except DataError as error:
+            name = shown(file.parts[-1])
+            listing.skipped.append((file.place, str(error).removeprefix(f"{name}: ").rstrip(".")))
+        if sum(map(len, found.values())) > MOST_BYTES:  # at least a byte each
+            raise DataError(f"{shown(path)}: its texts have more than {MOST_BYTES / 1e6:.0f} MB together, the most "
+                            "that is read into memory; take some of them out.")  # fmt: skip
+    others = [file.place for file in listing.files if file.suffix not in TEXTS]
+    listing.skipped += [(place, "is no text file that is read here") for place in others]
+    if not found:
+        raise DataError(f"{shown(path)}: this folder cannot be read as texts: it holds no text file (.txt) that can be "
+                        f"used; give a text file, or a folder of them{_out(listing)}.")  # fmt: skip
+    return listing, found
 
 
 def _read_text(path) -> str:
     """The characters of a UTF-8 file; a mark at its beginning (BOM) is dropped."""
+    name = shown(path.name)
     try:
-        size = path.stat().st_size
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):  # a pipe would never end
+            raise DataError(f"{name}: cannot be read, as it is no regular file; give a text file in UTF-8.")
+        size = state.st_size
         if size > MOST_BYTES:
-            raise DataError(f"{path.name}: has {size / 1e6:,.0f} MB, and at most {MOST_BYTES / 1e6:.0f} are read into "
+            raise DataError(f"{name}: has {size / 1e6:,.0f} MB, and at most {MOST_BYTES / 1e6:.0f} are read into "
                             "memory; cut out a part of it.")  # fmt: skip
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path.name}: cannot be read ({error.strerror}); check its name and its rights.") from None
+        raise DataError(f"{name}: cannot be read ({error.strerror}); check its name and its rights.") from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{path.name}: begins like UTF-16, not UTF-8; save it as UTF-8.")
+        raise DataError(f"{name}: begins like UTF-16, not UTF-8; save it as UTF-8.")
     if b"\0" in data:
-        raise DataError(f"{path.name}: is no text: byte {data.index(0) + 1:,} is zero; give a text file in UTF-8.")
+        raise DataError(f"{name}: is no text: byte {data.index(0) + 1:,} is zero; give a text file in UTF-8.")
     try:
         whole = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{path.name}: is not UTF-8, as byte {data[error.start]:#04x} in line {line:,} shows (Latin-1, "
+        raise DataError(f"{name}: is not UTF-8, as byte {data[error.start]:#04x} in line {line:,} shows (Latin-1, "
                         "perhaps); save it as UTF-8.") from None  # fmt: skip
     if not whole.strip():
-        raise DataError(f"{path.name}: is empty; give a file with text in it.")
+        raise DataError(f"{name}: is empty; give a file with text in it.")
     return whole

@@ -304,6 +304,7 @@ def load(copies: int = 40, form: str = "distance") -> Dataset:
         test=groups["test"],
         group=fonts,
         group_names=tuple(names),
+        kind="image",
         source="fonts that ship inside Matplotlib: DejaVu, STIX, Computer Modern",
         notes=tuple(notes),
     )

@@ -140,5 +140,6 @@ def load(n: int = 320, pitches: int = 12, seed: int = 0) -> Dataset:
         test=groups["test"],
         group=stored["groups"],
         group_names=tuple(f"{FAMILIES[f]} {i}" for i, f in enumerate(families)),
+        kind="sound",
         source="synthesised on this machine",
     )

@@ -127,7 +127,8 @@ def make(
     group = None
     if alike is not None:
         group = np.unique([alike(text) for text in texts], return_inverse=True)[1]
-    data = Dataset.make(name, points, c, group=group, valid=valid, test=test, seed=seed, source=source, notes=notes)
+    data = Dataset.make(name, points, c, group=group, valid=valid, test=test, seed=seed, source=source, notes=notes,
+                        kind="text")  # fmt: skip
     texts = ["".join(chr(p - 1) for p in row if p) for row in data.x]
     part = {split: [texts[i] for i in rows] for split, rows in data.rows.items()}
     vocabulary = Vocabulary.fit(part["train"])
