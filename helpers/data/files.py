@@ -69,8 +69,9 @@ class Listing:
 
     def empty_labels(self, used) -> None:
         """Skip the subfolders that hold nothing among ``used``, the labels of what could be used."""
-        gone = sorted(set(self.labels) - set(used)) if used else []
-        self.skipped += [(shown(label) + "/", "holds nothing that can be used, and is no label") for label in gone]
+        gone = [shown(label) + "/" for label in sorted(set(self.labels) - set(used))] if used else []
+        said = {place for place, _ in self.skipped}
+        self.skipped += [(p, "holds nothing that can be used, and is no label") for p in gone if p not in said]
 
     def source(self, used: int, labels: int = 0) -> str:
         """How many files are used, of how many."""
