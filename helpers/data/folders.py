@@ -8,6 +8,7 @@ import inspect
 import os
 import stat
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,13 +123,15 @@ def images(
     return _finished(data, listing)
 
 
-def sounds(path, seconds: float = 1.0, seed: int = 0) -> Dataset:
+def sounds(path, seconds: float = 1.0, seed: int = 0, group: Callable[[str], str] | None = None) -> Dataset:
     """A folder with one subfolder for each label (a pitch, a word) and sound files in them; or sounds alone.
 
     Files of the same name in different subfolders, such as ``A4/violin.wav`` and ``C5/violin.wav``, belong to
     one group (the violin), and whole groups are held out; deeper folders are part of that name. Without subfolders
-    there is no label, and every name is a group of its own. Each sound becomes a log-magnitude spectrogram, as
-    the notes of notebook 07: (513, 1 + 50 · seconds), mono at 16 kHz, cut or filled up with silence to ``seconds``.
+    there is no label, and every name is a group of its own. ``group`` may say otherwise: it is given that name,
+    without its ending, and returns the name of its group, such as the speaker. Each sound becomes a log-magnitude
+    spectrogram, as the notes of notebook 07: (513, 1 + 50 · seconds), mono at 16 kHz, cut or filled up with silence
+    to ``seconds``.
 
     Raises DataError when there is no such folder, and for fewer than three groups of sounds.
     """
@@ -156,6 +159,7 @@ def sounds(path, seconds: float = 1.0, seed: int = 0) -> Dataset:
             waves = []
     x += [_spectrograms(waves)] if waves else []
     stems = [os.path.splitext("/".join(file.parts[len(file.parts) > 1 :]))[0] for file in kept]
+    stems = [group(stem) for stem in stems] if group else stems
     groups = sorted(set(stems))
     if len(groups) < 3:
         raise DataError(f"{shown(path)}: {len(kept)} sounds of {len(groups)} groups can be used, and at least 3 are "
