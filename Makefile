@@ -3,7 +3,7 @@
 # PYTHON       the Python that makes .venv, 3.11 or later
 # TORCH_INDEX  a package index to install PyTorch from, such as PyTorch's own for CPU-only builds
 # NB           the notebooks that `make notebooks` executes, all when empty
-# ARGS         further options for JupyterLab
+# ARGS         further options for JupyterLab, or for the sweep
 # JOBS         tests and notebooks that run at a time
 
 PYTHON ?= python3
@@ -19,7 +19,7 @@ PYTEST := $(RUN) -m pytest -q -p no:benchmark -n $(JOBS) --dist loadscope
 NBVAL := $(PYTEST) -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=120 \
 	--nbval-sanitize-with=tests/nbval.cfg notebooks
 
-.PHONY: help venv lab test notebooks pretrained bench clean
+.PHONY: help venv lab test notebooks pretrained sweep bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ notebooks: venv  ## execute and save all notebooks, or some: NB=notebooks/03_*.i
 
 pretrained: venv  ## train the models in data/pretrained again (half an hour)
 	$(RUN) tools/pretrained.py
+
+sweep: venv  ## finish the sweep of notebook 09 in data/sweep.json; anew with ARGS=--again (20 minutes)
+	nice $(RUN) tools/sweep.py $(ARGS)
 
 bench: venv  ## measure speed: ours in NumPy against the same in PyTorch
 	$(RUN) -m pytest -q benchmarks
