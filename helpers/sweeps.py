@@ -60,6 +60,7 @@ def run(
     """
     seeds = list(seeds)
     wanted = {_key(setting, seed): (setting, seed) for setting in settings for seed in seeds}
+    place = {seed: i for i, seed in enumerate(seeds)}
     made_by, done = fingerprint(train_one), {}
     if file is not None and Path(file).exists():
         stored = _read(file)
@@ -69,7 +70,7 @@ def run(
             )
         done = {_key(row["setting"], row["seed"]): row for row in stored["rows"]}
     missing = [task for key, task in wanted.items() if "figures" not in done.get(key, {})]
-    missing.sort(key=lambda task: seeds.index(task[1]))  # seed by seed, so that half a sweep has all settings
+    missing.sort(key=lambda task: place[task[1]])  # seed by seed, so that half a sweep has all settings
     tasks = (delayed(_one)(train_one, setting, seed) for setting, seed in missing)
     results = iter(Parallel(n_jobs=jobs, backend=backend, return_as="generator_unordered")(tasks))
     for _ in Progress(len(missing), unit="run", lines=0, show=not quiet):

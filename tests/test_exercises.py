@@ -29,6 +29,7 @@ NOTEBOOKS = {
     "images": "06_images",
     "audio": "07_audio",
     "text": "08_text",
+    "better_faster": "09_better_faster",
 }
 EXERCISES = {
     (module, name): value
@@ -345,6 +346,24 @@ WRONG = [
     ("split_names", _split_wrongly(distinct=False), "copies were not removed"),
     ("split_names", _split_wrongly(distinct=True), "names that are alike must end in one part"),
     ("split_names", lambda names, part, rng, alike: (sorted(set(names))[6:], sorted(set(names))[6:6]), "must turn up"),
+    # 09
+    ("pareto_front", lambda seconds, loss: loss <= np.minimum.accumulate(loss), "equal in one and worse in the other"),
+    ("pareto_front", lambda seconds, loss: np.array([not ((seconds < s) & (loss < n)).any() for s, n in zip(seconds, loss)]), "equal in one and worse in the other"),
+    ("pareto_front", lambda seconds, loss: np.array([((seconds <= s) & (loss <= n)).sum() == 1 for s, n in zip(seconds, loss)]), "neither beats the other"),
+    ("pareto_front", lambda seconds, loss: np.flatnonzero(loss == loss.min()), "one True or False for each point"),
+    ("paired_difference", lambda a, b: (b.mean() - a.mean(), 0.0), "the mean of a - b"),
+    ("paired_difference", lambda a, b: (a.mean() - b.mean(), np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / len(a))), "however much the seeds differ"),
+    ("paired_difference", lambda a, b: ((a - b).mean(), (a - b).std(ddof=1)), "the error of their mean 1"),
+    ("paired_difference", lambda a, b: ((a - b).mean(), (a - b).std() / np.sqrt(len(a))), "the error of their mean 1"),
+    ("warm_cosine", lambda step, steps, lr, warmup: lr * step / warmup if step < warmup else lr * 0.5 * (1 + np.cos(np.pi * (step - warmup) / (steps - warmup))), "the first four rates"),
+    ("warm_cosine", lambda step, steps, lr, warmup: lr * (step + 1) / warmup if step < warmup else lr * 0.5 * (1 + np.cos(np.pi * step / steps)), "halfway between the end of the warm-up"),
+    ("warm_cosine", lambda step, steps, lr, warmup: lr * (step + 1) / warmup if step < warmup else lr * (1 + np.cos(np.pi * (step - warmup) / (steps - warmup))), "the rate is lr / 2"),
+    ("choose", lambda valid, test: (int(test.mean(axis=1).argmin()), test.mean(axis=1).min()), "the test has been used for choosing"),
+    ("choose", lambda valid, test: (int(valid.min(axis=1).argmin()), test[valid.min(axis=1).argmin()].mean()), "one lucky seed"),
+    ("choose", lambda valid, test: (int(valid.mean(axis=1).argmin()), valid.mean(axis=1).min()), "not its validation figure"),
+    ("epochs_for", lambda sizes, batch_size, steps: [40 for n in sizes], "the largest set gets more training"),
+    ("epochs_for", lambda sizes, batch_size, steps: [steps / n for n in sizes], "so each of 500 is seen 20 times"),
+    ("epochs_for", lambda sizes, batch_size, steps: [steps * batch_size // n for n in sizes], "an epoch may be unfinished"),
 ]  # fmt: skip
 
 
