@@ -8,7 +8,7 @@ import torch
 import pretrained  # tools/pretrained.py
 from helpers import checkpoints
 from helpers.data import colours, digits, glyphs, notes
-from helpers.models.images import Reader
+from helpers.models.images import Reader, fonts_vae
 
 CARDS = sorted(pretrained.PRETRAINED.glob("*.json"))
 NAMES = [f"{kind}-{seed}" for kind in pretrained.RECIPES for seed in pretrained.SEEDS]
@@ -61,7 +61,7 @@ def test_the_reader_reads_as_well_as_its_card_says(reader):
 
 
 def test_the_fonts_are_what_their_card_says(reader):
-    model = pretrained.build_glyphs()
+    model = fonts_vae()
     card = checkpoints.load_model(pretrained.PRETRAINED / "glyphs-fonts", model.eval())
     found = pretrained.glyph_figures(model, reader[0], glyphs.load())
     assert found.keys() == card["figures"].keys()

@@ -18,13 +18,12 @@ from helpers.data import colours, digits, glyphs, notes
 from helpers.models import VAE
 from helpers.models.audio import SpectrogramDecoder, SpectrogramEncoder
 from helpers.models.images import (
-    ConditionalDecoder,
-    ConditionalEncoder,
     ConvDecoder,
     ConvEncoder,
     MLPDecoder,
     MLPEncoder,
     Reader,
+    fonts_vae,
 )
 from helpers.models.text import GRULanguageModel, TextDecoder, TextEncoder, Transformer, bits_per_character
 from helpers.training import fit, ramp
@@ -99,12 +98,6 @@ READER = dict(epochs=3, batch_size=128, lr=2e-3, weight_decay=0.02, warmup=0.1)
 ONE_LETTER = [glyphs.CHARACTERS.index(k) for k in "AGMRaegn"]  # shown one at a time
 
 
-def build_glyphs(average=None) -> VAE:
-    """An untrained VAE of fonts: one code of 16 for all characters of a font."""
-    decoder = ConditionalDecoder(16, 62, (512, 512), 784, average, sigma=0.3)
-    return VAE(ConditionalEncoder(784, 62, (384, 384), 16), decoder, code=16, shared=True)
-
-
 @torch.no_grad()
 def glyph_figures(model: VAE, reader: Reader, data) -> dict[str, float]:
     """What the card of the fonts' VAE reports; see notebook 06 for what each figure means."""
@@ -158,7 +151,7 @@ def train_glyphs():
     train, start = data.train, time.perf_counter()
     average = np.stack([train.x[train.c == k].mean(axis=0) for k in range(62)])
     torch.manual_seed(0)
-    model = build_glyphs(average)
+    model = fonts_vae(average)
     objective = GLYPHS_OBJECTIVE | {"beta": ramp(end=GLYPHS_OBJECTIVE["beta"])}
     fit(model, (data.sets("train"), data.sets("valid")), seed=0, objective=objective, **GLYPHS)
     reader = Reader(62)

@@ -11,6 +11,8 @@ from torch import nn
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import cross_entropy, one_hot
 
+from helpers.models.vae import VAE
+
 
 def mlp(sizes):
     """Linear layers with Tanh between them, as in notebook 02."""
@@ -126,6 +128,12 @@ class ConditionalDecoder(nn.Module):
         mean = self.average(c) + self.net(self.code(z) + self.label(c))  # (N, D)
         # Kept from collapsing onto what the model knows by heart.
         return Normal(mean, torch.exp(self.log_sigma.clamp(min=-3.0)))
+
+
+def fonts_vae(average=None) -> VAE:
+    """An untrained VAE of fonts, as `glyphs-fonts` in data/pretrained: one code of 16 for all characters of a font."""
+    decoder = ConditionalDecoder(16, 62, (512, 512), 784, average, sigma=0.3)
+    return VAE(ConditionalEncoder(784, 62, (384, 384), 16), decoder, code=16, shared=True)
 
 
 class Reader(nn.Module):

@@ -1,0 +1,67 @@
+"""From printed type to handwriting: a generator of fonts, adapted to the digits of thirteen hands.
+
+The question is when it pays to start from a trained model rather than from scratch. Both are trained alike, on the
+same few digits; ``train_one`` runs one of them for a sweep (``helpers.sweeps``; notebook 11 shows the same code).
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers import checkpoints
+from helpers.data import digits, glyphs
+from helpers.models.images import fonts_vae
+from helpers.training import fit, ramp
+
+PRETRAINED = Path(__file__).resolve().parent.parent / "data" / "pretrained" / "glyphs-fonts"
+FIRST = glyphs.CHARACTERS.index("0")  # the label of the digit 0 among the 62 characters
+SIZES = (20, 60, 200, 600)  # labelled digits to learn from
+HOW = ("from scratch", "from fonts, as they are", "from fonts, humbled")
+BASE = dict(how=HOW[0], n=SIZES[0], steps=300, lr=1e-3, beta=4.0, sigma=0.6)
+
+
+def sets(part, rows=slice(None)):
+    """Rows of a split of digits as sets of one: x (N, 1, 784), labels c (N, 1) among the 62 characters."""
+    x, c = torch.as_tensor(part.x[rows]), torch.as_tensor(part.c[rows] + FIRST)
+    return x[:, None], c[:, None]
+
+
+def average(x, c):
+    """The mean field of each label (62, 784); of all, for a label that is missing."""
+    mean = x.mean(dim=(0, 1)).repeat(len(glyphs.CHARACTERS), 1)
+    for label in c.unique():
+        mean[label] = x[c == label].mean(dim=0)
+    return mean
+
+
+def start(how, x, c, sigma):
+    """A VAE to be trained on x and c: new, or the generator of fonts of notebook 06."""
+    if how == "from scratch":
+        model = fonts_vae(average(x, c))
+    else:
+        model = fonts_vae()
+        checkpoints.load_model(PRETRAINED, model)
+    if how != "from fonts, as they are":
+        model.decoder.log_sigma.data.fill_(math.log(sigma))
+    return model
+
+
+def train_one(setting, seed):
+    """Test bound (IWAE-10, nats a digit) after training one way on n digits, drawn with this seed."""
+    data = digits.fields()
+    n = setting["n"]
+    rows = np.random.default_rng(seed).permutation(len(data.train))[:n]
+    held = max(n // 6, 3)  # of these n, to choose the epoch by
+    x, c = sets(data.train, rows)
+    torch.manual_seed(seed)
+    model = start(setting["how"], x[held:], c[held:], setting["sigma"])
+    epochs = math.ceil(setting["steps"] / math.ceil((n - held) / 16))
+    fit(model, ((x[held:], c[held:]), (x[:held], c[:held])), epochs=epochs, batch_size=16, lr=setting["lr"],
+        weight_decay=0.01, clip=1.0, warmup=0.05, seed=seed, quiet=True,
+        objective=dict(beta=ramp(end=setting["beta"]), members=1, seen=1))  # fmt: skip
+    x, c = sets(data.test)
+    with torch.no_grad():
+        bound = model.log_prob(x, c, k=10, generator=torch.Generator().manual_seed(0))
+    return {"test": -bound.mean().item()}
