@@ -1,6 +1,7 @@
 """Encoders and decoders for small images: networks only, for use in a VAE.
 
-Images come and go as rows of pixels, (N, D), like everything else in the series.
+In the lessons images come and go as rows of pixels, (N, D), like everything else in the series; for the reader's
+own there are networks for any size, grey or in colour.
 """
 
 import math
@@ -11,6 +12,7 @@ from torch import nn
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import cross_entropy, one_hot
 
+from helpers.models.likelihoods import GreyLevels
 from helpers.models.vae import VAE
 
 
@@ -134,6 +136,111 @@ def fonts_vae(average=None) -> VAE:
     """An untrained VAE of fonts, as `glyphs-fonts` in data/pretrained: one code of 16 for all characters of a font."""
     decoder = ConditionalDecoder(16, 62, (512, 512), 784, average, sigma=0.3)
     return VAE(ConditionalEncoder(784, 62, (384, 384), 16), decoder, code=16, shared=True)
+
+
+def halvings(height: int, width: int, smallest: int = 8) -> int:
+    """How often an image is halved until no side is longer than ``smallest``; at least once."""
+    return max(1, math.ceil(math.log2(max(height, width) / smallest)))
+
+
+class ImageEncoder(nn.Module):
+    """Images (N, *shape) of any size and a label c (N,) of C to a Normal distribution over codes (N, K).
+
+    shape is (H, W), grey, or (3, H, W). Convolutions of stride 2 halve the image until it is at most 8 × 8; one
+    layer, which is told the label, too, sees all that is left. Sides are padded with zeros until they can be halved.
+    """
+
+    def __init__(self, shape, C, K, channels=16, hidden=256, dropout=0.0):
+        super().__init__()
+        self.planes, *self.sides = (1, *shape)[-3:]
+        levels = halvings(*self.sides)
+        self.padded = [math.ceil(side / 2**levels) * 2**levels for side in self.sides]
+        layers, n_in = [], self.planes
+        for level in range(levels):
+            n_out = channels * min(2**level, 2)
+            layers += [nn.Conv2d(n_in, n_out, kernel_size=4, stride=2, padding=1), nn.GELU()]
+            n_in = n_out
+        self.convolutions = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(dropout))
+        self.all = nn.Linear(n_in * math.prod(side >> levels for side in self.padded), hidden)
+        self.label = nn.Embedding(C, hidden)
+        self.net = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, 2 * K))
+
+    def forward(self, x, c):
+        (height, width), (tall, wide) = self.sides, self.padded
+        x = x.reshape(-1, self.planes, height, width)
+        h = self.convolutions(nn.functional.pad(x, (0, wide - width, 0, tall - height)))
+        mu, logvar = self.net(self.all(h) + self.label(c)).chunk(2, dim=1)  # (N, K) each
+        return Normal(mu, torch.exp(0.5 * logvar.clamp(-20.0, 20.0)), validate_args=False)
+
+
+class ImageDecoder(nn.Module):
+    """z (N, K) and a label c (N,) of C to a distribution over the pixels of images (N, *shape).
+
+    The encoder's way back: a small stack of maps, doubled in size by convolutions whose channels are laid out as
+    squares of 2 × 2 (PixelShuffle: Shi et al., 2016), and cut to size. Added to the label's average image, it is
+    where a Normal sits, with one learned standard deviation; with ``levels`` that Normal is cut into 256 bins
+    (``GreyLevels``), which makes it a likelihood of pixels as files hold them. ``rows`` is the shape of an example
+    where it is not that of the image, such as (784,).
+    """
+
+    def __init__(self, shape, C, K, channels=16, hidden=256, dropout=0.0, levels=True, average=None, sigma=0.3,
+                 rows=None):  # fmt: skip
+        super().__init__()
+        planes, *self.sides = (1, *shape)[-3:]
+        self.shape, self.levels = tuple(rows or shape), levels
+        times = halvings(*self.sides)
+        small = [math.ceil(side / 2**times) for side in self.sides]
+        width = channels * min(2 ** (times - 1), 2)
+        self.code, self.label = nn.Linear(K, hidden), nn.Embedding(C, hidden)
+        layers = [nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width * math.prod(small)), nn.GELU(),
+                  nn.Unflatten(1, (width, *small))]  # fmt: skip
+        for level in reversed(range(1, times)):
+            n_out = channels * min(2 ** (level - 1), 2)
+            layers += [nn.Conv2d(width, 4 * n_out, kernel_size=3, padding=1), nn.PixelShuffle(2), nn.GELU()]
+            width = n_out
+        layers += [nn.Conv2d(width, width, kernel_size=3, padding=1), nn.GELU(),
+                   nn.Conv2d(width, 4 * planes, kernel_size=3, padding=1), nn.PixelShuffle(2)]  # fmt: skip
+        self.net = nn.Sequential(*layers)
+        average = torch.zeros(C, *self.shape) if average is None else torch.as_tensor(average).float()
+        self.average = nn.Parameter(average.reshape(C, *self.shape).clone())
+        self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)))
+
+    def forward(self, z, c):
+        maps = self.net(self.code(z) + self.label(c))[..., : self.sides[0], : self.sides[1]]
+        return pixels(self.average[c] + maps.reshape(-1, *self.shape), self.log_sigma, self.levels)
+
+
+class PlainImageEncoder(nn.Module):
+    """The same as ImageEncoder without convolutions: images as rows of pixels, and layers that see all of them."""
+
+    def __init__(self, shape, C, K, hidden=(512, 256), dropout=0.0):
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Dropout(dropout))
+        self.rows = ConditionalEncoder(math.prod(shape), C, hidden, K)
+
+    def forward(self, x, c):
+        return self.rows(self.net(x), c)
+
+
+class PlainImageDecoder(nn.Module):
+    """The same as ImageDecoder without convolutions."""
+
+    def __init__(self, shape, C, K, hidden=(256, 512), dropout=0.0, levels=True, average=None, sigma=0.3, rows=None):
+        super().__init__()
+        self.shape, self.levels = tuple(rows or shape), levels
+        average = None if average is None else torch.as_tensor(average).float().flatten(1)
+        self.rows = ConditionalDecoder(K, C, hidden, math.prod(shape), average=average, sigma=sigma)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, z, c):
+        mean = self.rows(self.dropout(z), c).mean.view(-1, *self.shape)
+        return pixels(mean, self.rows.log_sigma, self.levels)
+
+
+def pixels(mean, log_sigma, levels: bool):
+    """Normals for pixels, in 256 bins where images have grey ``levels`` from 0 to 1."""
+    sigma = torch.exp(log_sigma.clamp(min=-5.0))  # kept from collapsing onto what the model knows by heart
+    return GreyLevels(mean, sigma) if levels else Normal(mean, sigma, validate_args=False)
 
 
 class Reader(nn.Module):

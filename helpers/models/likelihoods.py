@@ -57,6 +57,56 @@ class DiscretisedNormal(D.Distribution):
         return (self.loc * (self.levels - 1)).clamp(0, self.levels - 1)
 
 
+class GreyLevels(DiscretisedNormal):
+    """The same for grey levels on the scale of ``loc``: values 0, 1/(levels - 1), …, 1, as images are read.
+
+    Values between two levels count as the nearer one. Several times faster to learn from than DiscretisedNormal.
+    """
+
+    support = constraints.unit_interval
+
+    def log_prob(self, value):
+        """log P(value) in the shape of loc, in nats: a probability, and so at most 0."""
+        top = self.levels - 1
+        level = (value.to(self.loc.dtype) * top).round()
+        lower = ((level - 0.5) / top - self.loc) / self.scale
+        upper = ((level + 0.5) / top - self.loc) / self.scale
+        return LogMass.apply(lower.masked_fill(level <= 0, -math.inf), upper.masked_fill(level >= top, math.inf))
+
+    def sample_with(self, generator=None):
+        """One draw for each element, from 0 to 1."""
+        return super().sample_with(generator) / (self.levels - 1)
+
+    @property
+    def mean(self):
+        """The mean of the Normal, kept between 0 and 1."""
+        return self.loc.clamp(0, 1)
+
+
+class LogMass(torch.autograd.Function):
+    """log(Φ(upper) - Φ(lower)), what a standard Normal has between two points; with its gradient by formula.
+
+    That is φ(upper) and -φ(lower), divided by the mass: two exponentials in place of all that automatic
+    differentiation would go back through.
+    """
+
+    @staticmethod
+    def forward(ctx, lower, upper):
+        mirror = lower + upper > 0  # log Φ keeps its digits in the lower tail
+        a, b = torch.where(mirror, -upper, lower), torch.where(mirror, -lower, upper)
+        log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
+        ratio = (log_a - log_b).clamp(max=-torch.finfo(b.dtype).eps)
+        mass = log_b + torch.log(-torch.expm1(ratio))
+        ctx.save_for_backward(lower, upper, mass)
+        return mass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        lower, upper, mass = ctx.saved_tensors
+        slope = lambda x: gradient * torch.exp(-0.5 * x.square() - 0.5 * math.log(2 * math.pi) - mass)
+        return -slope(lower), slope(upper)
+
+
 def log_ndtr(x):
     """log Φ(x), Φ being the standard normal distribution function, with gradients that hold in the far tail.
 

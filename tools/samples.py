@@ -1,0 +1,158 @@
+"""Make data/samples again: leaves, struck instruments and villages, all invented and drawn by fixed seeds.
+
+`python tools/samples.py` writes 240 images, 48 sounds and 600 names, for trying `python -m helpers fit` and
+notebook 11 without data of one's own. Every one is given by a few continuous numbers, so that there is something
+between any two of them.
+"""
+
+import io
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from helpers import sound
+from helpers.evaluation import write_bytes, write_text
+
+SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
+SIDE, FINE = 28, 6  # pixels of a side; points a pixel, along each axis
+SECONDS = 0.5
+PITCHES = {"A3": 220.0, "E4": 329.63, "A4": 440.0, "E5": 659.26}  # Hz
+
+
+# --- leaves ------------------------------------------------------------------------------------------
+
+
+def leaf(kind: str, slant, width, depth, bend, vein, shade) -> np.ndarray:
+    """One leaf, dark on white paper: (28, 28), uint8.
+
+    slant: radians from upright. width: of the blade, about 1. depth: of lobes or teeth, 0 to 1. bend: of the midrib.
+    vein: thickness of the veins, in pixels. shade: grey of the blade, 0 (black) to 1.
+    """
+    points = (np.arange(SIDE * FINE) + 0.5) / FINE - SIDE / 2
+    x, y = np.meshgrid(points, -points)  # pixels from the middle, y upwards
+    x, y = x * math.cos(slant) - y * math.sin(slant), x * math.sin(slant) + y * math.cos(slant)
+    t = (y + 9) / 20  # along the midrib: 0 where the stalk ends, 1 at the tip
+    u = x - bend * 8 * (t - 0.3) ** 2  # across it
+    along = np.clip(t, 0, 1)
+    if kind == "willow":
+        half = 4.2 * width * np.sin(np.pi * along) ** (1 + 0.5 * depth)
+        side = np.abs(np.mod(t * 7 - np.abs(u) * 0.30, 1) - 0.5) / 7 * 20
+    elif kind == "oak":
+        lobes = 1 + (0.15 + 0.35 * depth) * np.cos(2 * np.pi * (3.6 * along - 0.1))
+        half = 6.6 * width * np.sin(np.pi * along**1.25) ** 0.7 * lobes
+        side = np.abs(np.mod(3.6 * t - 0.1 - np.abs(u) * 0.12 + 0.5, 1) - 0.5) / 3.6 * 20
+    elif kind == "maple":
+        centre = t - 0.32
+        angle, radius = np.arctan2(u / width, 20 * centre), np.hypot(u / width, 20 * centre)
+        star = np.abs(np.cos(2.5 * angle)) ** (0.35 + 1.1 * depth)
+        reach = 12.5 * (0.42 + 0.58 * star) * (0.62 + 0.38 * np.cos(angle / 2) ** 2)
+        inside = radius < reach
+        ray = np.round(angle / (0.4 * np.pi)) * 0.4 * np.pi  # the nearest of five
+        side = np.abs(np.sin(angle - ray)) * radius
+        veins = (side < vein / 2) & (radius < 0.8 * reach)
+    if kind != "maple":
+        inside = (np.abs(u) < half) & (t > 0) & (t < 1)
+        veins = ((np.abs(u) < vein / 2) & (t < 0.9)) | ((side < vein / 3) & (np.abs(u) < 0.7 * half))
+    stalk = (np.abs(u) < 0.6) & (t > -0.22) & (t < (0.32 if kind == "maple" else 0.05))
+    paper = np.where(stalk, 0.6 * shade, 1.0)
+    grey = np.where(inside, np.where(veins, 0.5 + 0.5 * shade, shade), paper)
+    grey = grey.reshape(SIDE, FINE, SIDE, FINE).mean(axis=(1, 3))
+    return np.rint(255 * grey).astype(np.uint8)
+
+
+def leaves(n: int = 80, seed: int = 0) -> dict[str, np.ndarray]:
+    """n leaves of each kind, by where they are kept, such as "oak/07.png"."""
+    rng, found = np.random.default_rng(seed), {}
+    for kind in ("maple", "oak", "willow"):
+        for i in range(n):
+            slant, width, depth, bend, vein, shade = rng.random(6)
+            found[f"{kind}/{i:02d}.png"] = leaf(
+                kind, 0.9 * (slant - 0.5), 0.75 + 0.45 * width, depth, 2 * bend - 1, 0.7 + 0.9 * vein, 0.15 + 0.4 * shade
+            )  # fmt: skip
+    return found
+
+
+# --- struck instruments ------------------------------------------------------------------------------
+
+
+def strike(pitch: float, stretch, bright, ring, knock) -> np.ndarray:
+    """One stroke on a bar, a bell or a skin: (8000,), int16, half a second at 16 kHz.
+
+    Eight partials f k^(1 + stretch), which die away the sooner the higher they are, and a short knock of noise.
+    stretch: 0 is a string, 0.3 a bell. bright: how strong the upper partials are. ring: how long all of it lasts.
+    knock: how loud the noise is. All from 0 to 1, stretch to 0.5.
+    """
+    t = np.arange(round(SECONDS * sound.SAMPLE_RATE)) / sound.SAMPLE_RATE
+    wave = np.zeros_like(t)
+    for k in range(1, 9):
+        f = pitch * k ** (1 + stretch)
+        if f < 7000:
+            fall = 0.04 * 8.0**ring / k**0.7
+            wave += k ** (-2.2 + 1.8 * bright) * np.exp(-t / fall) * np.sin(2 * np.pi * f * t)
+    noise = np.random.default_rng(1).random(len(t)) - 0.5  # the same hand
+    wave = wave * (1 - np.exp(-t / 0.0008)) + 1.5 * knock * noise * np.exp(-t / 0.006)
+    wave[-320:] *= np.linspace(1, 0, 320)  # no click at the end
+    return np.rint(0.9 * 32767 * wave / np.abs(wave).max()).astype(np.int16)
+
+
+def strokes(seed: int = 0) -> dict[str, np.ndarray]:
+    """Twelve instruments at four pitches, by where they are kept, such as "A4/bell-03.flac"."""
+    rng, found = np.random.default_rng(seed), {}
+    for i in range(12):
+        family = ("bell", "marimba", "drum")[i % 3]
+        stretch, bright, ring, knock = rng.random(4)
+        numbers = {
+            "bell": (0.15 + 0.25 * stretch, 0.4 + 0.6 * bright, 0.7 + 0.3 * ring, 0.2 * knock),
+            "marimba": (0.3 + 0.2 * stretch, 0.4 * bright, 0.3 + 0.4 * ring, 0.3 * knock),
+            "drum": (0.5 * stretch, 0.3 + 0.5 * bright, 0.3 * ring, 0.6 + 0.4 * knock),
+        }[family]
+        for label, pitch in PITCHES.items():
+            found[f"{label}/{family}-{i:02d}.flac"] = strike(pitch, *numbers)
+    return found
+
+
+# --- villages ----------------------------------------------------------------------------------------
+
+BEGINNINGS = "Alder Amber Ash Barrow Birch Black Bramble Brook Cold Copper Crow Dun Elder Fal Fen Fox Gar Glen Hare "
+BEGINNINGS += "Hazel Heron High Holm Iron Kel Lang Lark Lin Long Mar Mill Moss Nether Oak Otter Pen Raven Red Rook "
+BEGINNINGS += "Row Sed Silver Stan Star Swan Tarn Thorn Under Wend Whit Win Wolf Wren Yar"
+ENDINGS = "bourne bridge bury by combe cote dale den field ford gate ham haven hollow hurst leigh ley low mere mouth "
+ENDINGS += "ness pool ridge stead stoke thorpe ton vale wade water well wick wold wood worth"
+RIVERS = "Arl Bel Cray Dove Esk Fleet Isk Lune Nidd Ouse Rill Sarn Tew Wyre"
+
+
+def villages(n: int = 600, seed: int = 0) -> list[str]:
+    """n different names of places that are on no map of ours, by a small grammar."""
+    rng, found = np.random.default_rng(seed), {}
+    pick = lambda words: words.split()[rng.integers(len(words.split()))]
+    while len(found) < n:
+        name = pick(BEGINNINGS) + pick(ENDINGS)
+        chance = rng.random()
+        if chance < 0.12:
+            name = f"{pick('Great Little Upper Lower Old East West')} {name}"
+        elif chance < 0.22:
+            name = f"{name}-{pick('on by under')}-{pick(RIVERS)}"
+        elif chance < 0.28:
+            name = f"{name} {pick('Green Cross End Regis Magna')}"
+        found[name] = None
+    return list(found)
+
+
+def main(folder: Path = SAMPLES):
+    from PIL import Image
+
+    for place, pixels in leaves().items():
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format="png", optimize=True)
+        write_bytes(folder / "leaves" / place, file.getvalue())
+    for place, wave in strokes().items():
+        write_bytes(folder / "strokes" / place, sound.encode(wave, format="flac"))
+    write_text(folder / "villages.txt", "\n".join(villages()) + "\n")
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    print(f"{len(files)} files, {sum(file.stat().st_size for file in files) / 1000:.0f} kB in {folder}")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
