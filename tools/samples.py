@@ -69,7 +69,8 @@ def leaves(n: int = 80, seed: int = 0) -> dict[str, np.ndarray]:
         for i in range(n):
             slant, width, depth, bend, vein, shade = rng.random(6)
             found[f"{kind}/{i:02d}.png"] = leaf(
-                kind, 0.9 * (slant - 0.5), 0.75 + 0.45 * width, depth, 2 * bend - 1, 0.7 + 0.9 * vein, 0.15 + 0.4 * shade
+                kind, 0.9 * (slant - 0.5), 0.75 + 0.45 * width, depth, 2 * bend - 1, 0.7 + 0.9 * vein,
+                0.15 + 0.4 * shade,
             )  # fmt: skip
     return found
 
