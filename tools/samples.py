@@ -149,7 +149,7 @@ def main(folder: Path = SAMPLES):
         Image.fromarray(pixels).save(file, format="png", optimize=True)
         write_bytes(folder / "leaves" / place, file.getvalue())
     for place, wave in strokes().items():
-        write_bytes(folder / "strokes" / place, sound.encode(wave, format="flac"))
+        write_bytes(folder / "strokes" / place, sound.encode(wave / 32767, format="flac"))
     write_text(folder / "villages.txt", "\n".join(villages()) + "\n")
     files = [file for file in folder.rglob("*") if file.is_file()]
     print(f"{len(files)} files, {sum(file.stat().st_size for file in files) / 1000:.0f} kB in {folder}")

@@ -1,0 +1,79 @@
+"""The small files that ship: made again they are the same, and every one can be used."""
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+import samples
+from helpers.data import folders
+from helpers.data.dataset import Dataset
+
+
+@pytest.fixture(scope="module")
+def folder():
+    return samples.SAMPLES
+
+
+def test_leaves_made_again_are_the_same(folder):
+    again = samples.leaves()
+    assert sorted(again) == sorted(str(f.relative_to(folder / "leaves")) for f in (folder / "leaves").rglob("*.png"))
+    for place, pixels in again.items():
+        np.testing.assert_array_equal(np.asarray(Image.open(folder / "leaves" / place)), pixels, err_msg=place)
+
+
+def test_strokes_made_again_are_the_same(folder):
+    again = samples.strokes()
+    assert sorted(again) == sorted(str(f.relative_to(folder / "strokes")) for f in (folder / "strokes").rglob("*.flac"))
+    for place, wave in again.items():
+        kept, rate = soundfile.read(folder / "strokes" / place, dtype="int16")
+        assert rate == 16_000 and kept.shape == (8000,)
+        # A sine may differ in its last bit from one processor to another, and a rounding with it.
+        assert np.abs(kept.astype(int) - wave).max() <= 1, place
+
+
+def test_villages_made_again_are_the_same(folder):
+    names = samples.villages()
+    assert (folder / "villages.txt").read_text(encoding="utf-8").splitlines() == names
+    assert len(set(names)) == 600
+
+
+def test_another_seed_gives_others():
+    assert samples.villages(20, seed=1) != samples.villages(20)
+    assert (samples.leaves(1, seed=1)["oak/00.png"] != samples.leaves(1)["oak/00.png"]).any()
+
+
+def test_they_are_small(folder):
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 600_000
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shape", "labels"),
+    [
+        ("leaves", {}, (240, 28, 28), ("maple", "oak", "willow")),
+        ("strokes", {"seconds": 0.5}, (48, 513, 26), ("A3", "A4", "E4", "E5")),
+        ("villages.txt", {}, (600, 23), ()),
+    ],
+)
+def test_all_of_them_can_be_used(folder, name, options, shape, labels):
+    data = folders.load(folder / name, **options)
+    assert isinstance(data, Dataset) and data.x.shape == shape and data.found == shape[0]
+    assert data.names == labels and data.skipped == ()
+
+
+def test_strokes_have_the_pitch_that_they_are_kept_under(folder):
+    from helpers import sound
+
+    for label, pitch in samples.PITCHES.items():
+        wave = sound.load(folder / "strokes" / label / "bell-00.flac")
+        spectrum = np.abs(np.fft.rfft(wave))
+        low = np.arange(len(spectrum)) * 2 < 1.2 * pitch  # 2 Hz a step
+        assert abs(2 * np.argmax(spectrum * low) - pitch) < 5
+
+
+def test_they_can_be_written_elsewhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(samples, "leaves", lambda: {"oak/00.png": np.zeros((28, 28), np.uint8)})
+    monkeypatch.setattr(samples, "strokes", lambda: {"A4/x.flac": np.ones(8000, np.int16)})
+    samples.main(tmp_path)
+    assert sorted(f.name for f in tmp_path.rglob("*.*")) == ["00.png", "villages.txt", "x.flac"]
+    assert "3 files" in capsys.readouterr().out
