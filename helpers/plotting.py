@@ -148,3 +148,30 @@ def history(rows, ax=None, ylabel="nats per example"):
     ax.set(xlabel="epoch", ylabel=ylabel)
     ax.legend()
     return fig
+
+
+def examples(x, kind: str, labels=None, columns: int = 8):
+    """A figure of examples of any kind: images (N, H, W) or (N, 3, H, W), spectrograms (N, F, T), or texts.
+
+    kind: "image", "sound" or "text". ``labels`` (N,), names, stand above the examples, or before texts.
+    """
+    columns = min(columns, len(x)) if kind != "text" else min(4, len(x))
+    rows = -(-len(x) // columns)
+    height = {"image": 1.0, "sound": 1.3, "text": 0.3}[kind] + (0.2 if labels is not None and kind != "text" else 0)
+    fig, axes = plt.subplots(rows, columns, figsize=(10, height * rows + 0.1), squeeze=False)
+    for i, ax in enumerate(axes.flat):
+        ax.set_axis_off()
+        if i >= len(x):
+            continue
+        if kind == "text":
+            label = "" if labels is None else f"{labels[i]}: "
+            ax.text(0, 0.5, label + x[i][:40], va="center", fontsize=10)
+        elif kind == "sound":
+            ax.imshow(x[i], origin="lower", aspect="auto", cmap="magma", vmin=-7, vmax=0)
+        else:
+            colour = np.ndim(x[i]) == 3
+            image = np.clip(np.moveaxis(x[i], 0, -1) if colour else x[i], 0, 1)
+            ax.imshow(image, cmap=None if colour else "gray", vmin=0, vmax=1)
+        if labels is not None and kind != "text":
+            ax.set_title(labels[i], fontsize=8)
+    return fig

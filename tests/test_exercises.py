@@ -29,6 +29,7 @@ NOTEBOOKS = {
     "images": "06_images",
     "audio": "07_audio",
     "text": "08_text",
+    "your_own": "11_your_own_model",
     "better_faster": "09_better_faster",
 }
 EXERCISES = {
@@ -91,6 +92,16 @@ def _split_wrongly(distinct):
         return [names[i] for i in order[n:]], [names[i] for i in order[:n]]
 
     return f
+
+
+def _histogram(train, x, levels, start):
+    counts = np.stack([np.bincount(column, minlength=levels) for column in train.T]) + start
+    p = counts / counts.sum(axis=1, keepdims=True)
+    return -np.log(p[np.arange(x.shape[1]), x]).sum(axis=1)
+
+
+def _two_nearest(samples, train):
+    return np.sort(np.sqrt(((samples[:, None] - train[None]) ** 2).sum(axis=2)), axis=1)[:, :2]
 
 
 def _complete_linear(x, known, pi, p):
@@ -364,6 +375,23 @@ WRONG = [
     ("epochs_for", lambda sizes, batch_size, steps: [40 for n in sizes], "the largest set gets more training"),
     ("epochs_for", lambda sizes, batch_size, steps: [steps / n for n in sizes], "so each of 500 is seen 20 times"),
     ("epochs_for", lambda sizes, batch_size, steps: [steps * batch_size // n for n in sizes], "an epoch may be unfinished"),
+
+    # 11
+    ("fit_into", lambda w, h, size: (size, size, 0, 0), "twice as wide as high"),
+    ("fit_into", lambda w, h, size: (round(w * size / max(w, h)), round(h * size / max(w, h)), 0, 0), "shared between both sides"),
+    ("fit_into", lambda w, h, size: (round(w * size / max(w, h)), round(h * size / max(w, h)), (size - round(w * size / max(w, h))) // 2, (size - round(h * size / max(w, h))) // 2), "at least one pixel"),
+    ("fit_into", lambda w, h, size: (round(w * min(1, size / max(w, h))), round(h * min(1, size / max(w, h))), 0, 0), "also if the image must grow"),
+    ("histogram_nats", lambda train, x, levels: _histogram(train, x, levels, 0), "infinite cost"),
+    ("histogram_nats", lambda train, x, levels: _histogram(np.repeat(train.reshape(-1, 1), x.shape[1], axis=1), x, levels, 1), "a histogram of its own"),
+    ("histogram_nats", lambda train, x, levels: _histogram(train, x, levels, 1e-3), "counts three of six"),
+    ("histogram_nats", lambda train, x, levels: _histogram(train, x, levels, 1).sum(), "one number for each image"),
+    ("scale", lambda train, test: ((train - train.mean(0)) / train.std(0), (test - test.mean(0)) / test.std(0)), "very same numbers"),
+    ("scale", lambda train, test: ((train - np.r_[train, test].mean(0)) / train.std(0), (test - np.r_[train, test].mean(0)) / train.std(0)), "must end with mean 0"),
+    ("scale", lambda train, test: ((train - train.mean(0)) / train.std(), (test - train.mean(0)) / train.std()), "must end with variance 1"),
+    ("copy_ratio", lambda samples, train: _two_nearest(samples, train)[:, 0], "has the ratio 1/3"),
+    ("copy_ratio", lambda samples, train: (lambda d: d[:, 0] / d[:, 1])(_two_nearest(samples, train)), "0 / 0"),
+    ("copy_ratio", lambda samples, train: (lambda d: (d[:, 0] / d[:, 1]) ** 2)(_two_nearest(samples, train)), "has the ratio 1/3"),
+    ("copy_ratio", lambda samples, train: (lambda d: d[:, 0] / d[:, 1])(np.sort(np.abs(samples[:, None] - train[None]).sum(2), axis=1)[:, :2]), "Euclidean"),
 ]  # fmt: skip
 
 
