@@ -171,7 +171,8 @@ def test_the_data_card_names_what_was_left_out(tmp_path):
     (tmp_path / "oak" / "00.png").write_bytes(b"no image")
     shutil.copy(tmp_path / "oak" / "01.png", tmp_path / "oak" / "again.png")
     card = runs.data_card(folders.load(tmp_path))
-    assert card["left out"] == {"files": 1, "first": [["oak/00.png", "is no image, whatever its name says, or is cut off"]]}
+    reason = "is no image, whatever its name says, or is cut off"
+    assert card["left out"] == {"files": 1, "first": [["oak/00.png", reason]]}
     assert card["duplicates removed"] == 1
 
 
@@ -488,8 +489,9 @@ def test_copies_of_texts():
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "edits"), [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("flaw", "lawn", 2), ("same", "same", 0)]
-)  # fmt: skip
+    ("a", "b", "edits"),
+    [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("flaw", "lawn", 2), ("same", "same", 0)],
+)
 def test_edits_between_texts(a, b, edits):
     train = text.Vocabulary.fit([a + b + "x"]).encode([b or "x" * 0, "xxxxxxxxxxxx"], 16)
     x = text.Vocabulary.fit([a + b + "x"]).encode([a], 16)

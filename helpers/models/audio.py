@@ -38,6 +38,7 @@ class SpectrogramDecoder(nn.Module):
     Every pitch has R spectra of its own, a dictionary (C, R, F). What the code says is how strong each of them
     is at each moment: gains (N, R, T). The spectrogram is their product, plus the pitch's average spectrogram.
     So the place of the harmonics is learned once for each pitch, and the code need only shape them.
+    ``average`` is (C, F), the same at all times, or (C, F, T), where sounds begin and die away alike.
     """
 
     def __init__(self, K, F, T, C, R=16, hidden=256, average=None, sigma=1.0):
@@ -51,5 +52,6 @@ class SpectrogramDecoder(nn.Module):
 
     def forward(self, z, c):
         gains = self.gains(self.code(z) + self.label(c)).view(-1, self.R, self.T)  # (N, R, T)
-        mean = self.average[c][:, :, None] + self.spectra[c].transpose(1, 2) @ gains  # (N, F, T)
+        average = self.average[c] if self.average.dim() == 3 else self.average[c][:, :, None]
+        mean = average + self.spectra[c].transpose(1, 2) @ gains  # (N, F, T)
         return Normal(mean, torch.exp(self.log_sigma.clamp(min=-3.0)))

@@ -188,7 +188,7 @@ def _image_vae(plan):
 def _sound_vae(plan):
     F, T, C, K = plan["frequencies"], plan["frames"], max(1, plan["labels"]), plan["code"]
     encoder = audio.SpectrogramEncoder(F, T, C, K, hidden=plan["hidden"])
-    decoder = audio.SpectrogramDecoder(K, F, T, C, R=plan["rank"], hidden=plan["hidden"])
+    decoder = audio.SpectrogramDecoder(K, F, T, C, R=plan["rank"], hidden=plan["hidden"], average=torch.zeros(C, F, T))
     return _vae(encoder, decoder, plan, plan["shared"])
 
 
@@ -215,8 +215,6 @@ def _start(model, data, sigma):
     decoder = model.decoder.network if isinstance(model.decoder, Unlabelled) else model.decoder
     decoder = getattr(decoder, "rows", decoder) if isinstance(decoder, images.PlainImageDecoder) else decoder
     average, spread = averages(data.train.x, data.train.c, max(1, model.plan["labels"]))
-    if data.kind == "sound" and average.ndim == 3:
-        average = average.mean(axis=2)  # (C, F): what changes in time is for the code to say
     own = decoder.average.weight if isinstance(decoder.average, nn.Embedding) else decoder.average
     own.copy_(torch.as_tensor(average).float().reshape(own.shape))
     # Far too large, and the code is given up at once; far too small, and it is all that counts.
