@@ -2,8 +2,9 @@
 
     data          the data sets, each a Dataset with train, validation and test splits
     scratch       an encoder, a decoder, a VAE and its training in NumPy, as notebooks 00-03 build them
-    models        in PyTorch: the VAE, its likelihoods, networks for images, sounds and texts
+    models        in PyTorch: the VAE, its likelihoods, networks for images, sounds and texts; build chooses
     training      fit, the one training loop
+    runs          from a folder of data to a model in a folder; also: python -m helpers fit | sample | info
     checkpoints   models on disk, as safetensors with a card
     evaluation    the board of held-out likelihoods, implied σ and β, active units, Fréchet distance
     exercises     the exercises of every notebook: check, hint, solution

@@ -51,7 +51,7 @@ def test_they_are_small(folder):
     ("name", "options", "shape", "labels"),
     [
         ("leaves", {}, (240, 28, 28), ("maple", "oak", "willow")),
-        ("strokes", {"seconds": 0.5}, (48, 513, 26), ("A3", "A4", "E4", "E5")),
+        ("strokes", {"seconds": 0.5}, (48, 513, 26), ("A3", "A4", "E4")),
         ("villages.txt", {}, (600, 23), ()),
     ],
 )
