@@ -42,8 +42,9 @@ notebooks: venv  ## execute and save all notebooks, or some: NB=notebooks/03_*.i
 pretrained: venv  ## train the models in data/pretrained again (half an hour)
 	$(RUN) tools/pretrained.py
 
-sweep: venv  ## finish the sweep of notebook 09 in data/sweep.json; anew with ARGS=--again (20 minutes)
+sweep: venv  ## finish the sweeps of 09 and 11 in data/; anew with ARGS=--again (half an hour)
 	nice $(RUN) tools/sweep.py $(ARGS)
+	nice $(RUN) tools/adapt.py $(ARGS)
 
 bench: venv  ## measure speed: ours in NumPy against the same in PyTorch
 	$(RUN) -m pytest -q benchmarks

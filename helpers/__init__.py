@@ -5,6 +5,7 @@
     models        in PyTorch: the VAE, its likelihoods, networks for images, sounds and texts; build chooses
     training      fit, the one training loop
     runs          from a folder of data to a model in a folder; also: python -m helpers fit | sample | info
+    sweeps        many trainings side by side; knobs and adapt are the ones of notebooks 09 and 11
     checkpoints   models on disk, as safetensors with a card
     evaluation    the board of held-out likelihoods, implied σ and β, active units, Fréchet distance
     exercises     the exercises of every notebook: check, hint, solution

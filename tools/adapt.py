@@ -18,8 +18,8 @@ SEEDS = range(5)
 
 
 def settings() -> list[dict]:
-    """Every way to start, with every number of examples."""
-    return sweeps.grid(BASE, how=HOW, n=SIZES)
+    """Every way to start, with every number of examples; and two of them where fonts can be of no use."""
+    return sweeps.grid(BASE, how=HOW, n=SIZES) + sweeps.grid(BASE, how=[HOW[0], HOW[2]], n=SIZES, shuffled=[True])
 
 
 def main():
