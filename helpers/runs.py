@@ -26,13 +26,15 @@ from helpers import checkpoints, training
 from helpers.checkpoints import CheckpointError
 from helpers.data import folders
 from helpers.data.dataset import DataError, Dataset
-from helpers.data.text import PAD, Vocabulary, lengths
+from helpers.data.rows import take
+from helpers.data.text import END, PAD, Vocabulary, lengths
 from helpers.evaluation import bits_per_dimension, write_bytes, write_text
-from helpers.models.build import assemble, averages, build
+from helpers.models.build import assemble, averages, build, value_range
 from helpers.models.ngram import NGram
 
 BATCH = 250  # examples that are scored together
 MOST_SCORED = 1000  # test examples that are scored, drawn at random where there are more
+MOST_NUMBERS = 50_000_000  # of training examples that are counted for the histograms
 MOST_COMPARED = 20_000  # training examples that samples are compared with
 TEMPERATURE = 0.8  # of texts; 1 is the model's own
 SUSPICIOUS = 0.05  # the part of real held-out examples that would be called copies
@@ -91,7 +93,6 @@ def recipe(data: Dataset) -> dict:
 def data_card(data: Dataset) -> dict:
     """What is in a data set: how much was found, what was left out and why, labels, splits, values, licence."""
     labelled = data.c is not None and data.c.ndim == 1
-    parts = [np.asarray(data.x[i : i + 1000]) for i in range(0, len(data.x), 1000)]
     card = {
         "name": data.name,
         "kind": _kind(data),
@@ -102,7 +103,7 @@ def data_card(data: Dataset) -> dict:
         "left out": {"files": len(data.skipped), "first": [list(pair) for pair in data.skipped[:20]]},
         "labels": {},
         "splits": {split: len(rows) for split, rows in data.rows.items()},
-        "values": [float(min(p.min() for p in parts)), float(max(p.max() for p in parts))],
+        "values": list(value_range(data.x)),
         "notes": [note for note in data.notes if not note.startswith("left out: ")],
         "licence": "unknown",
     }
@@ -179,11 +180,14 @@ def baselines(data: Dataset, split: str = "test", seed: int = 0, likelihood: str
     labels = None if data.c is None else train.c
     C = 1 if labels is None else int(data.c.max()) + 1
     if likelihood is None:
-        within = all(0 <= b.min() and b.max() <= 1 for b in (np.asarray(train.x), x))
-        likelihood = "levels" if kind == "image" and within else "normal"
+        low, high = value_range(train.x)
+        likelihood = "levels" if kind == "image" and 0 <= low and high <= 1 else "normal"
     if likelihood == "levels":
-        return {"uniform": math.prod(x.shape[1:]) * math.log(256),
-                "independent pixels": float(_histogram_nats(train.x, labels, x, c, C).mean())}  # fmt: skip
+        D = math.prod(x.shape[1:])
+        few = _some(np.arange(len(train)), max(1000, MOST_NUMBERS // D), np.random.default_rng(seed))
+        own = None if labels is None else labels[few]
+        return {"uniform": D * math.log(256),
+                "independent pixels": float(_histogram_nats(train.x[few], own, x, c, C).mean())}  # fmt: skip
     found = {}
     for name, by in (("one Normal for all", None), ("mean of the label" if labels is not None else "mean", labels)):
         mean, sigma = averages(train.x, by, 1 if by is None else C)
@@ -201,7 +205,7 @@ def _histogram_nats(train, labels, x, c, C):
 
     Histograms are interpolated with more general ones, as n-grams are (helpers.models.ngram).
     """
-    grey = lambda part: np.rint(255 * np.asarray(part, np.float64)).astype(np.int64).reshape(len(part), -1)
+    grey = lambda part: np.rint(255 * np.asarray(part)).astype(np.uint8).reshape(len(part), -1)
     train, x = grey(train), grey(x)
     pixels, nats = np.arange(train.shape[1]), np.zeros(len(x))
 
@@ -452,8 +456,8 @@ def copies(model, data: Dataset, n: int = 100, seed: int = 0, samples=None) -> d
 
 
 def _some(x, most, rng):
-    index = np.arange(len(x)) if len(x) <= most else np.sort(rng.choice(len(x), most, replace=False))
-    return np.asarray(x[index])
+    """All rows of x, or so many of them, drawn; still in their file, if that is where they are."""
+    return x if len(x) <= most else take(x, np.sort(rng.choice(len(x), most, replace=False)))
 
 
 def _ratio(distances):
@@ -478,7 +482,7 @@ def _nearest_texts(x, train):
     found = []
     for row in np.asarray(x):
         row = row[row != PAD]
-        row = row[:-1] if len(row) and row[-1] == 1 else row
+        row = row[:-1] if len(row) and row[-1] == END else row
         table = np.arange(train.shape[1] + 1)[None].repeat(len(train), axis=0)  # edits from nothing
         for i, symbol in enumerate(row, start=1):
             before, table = table, np.empty_like(table)

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from helpers.data.dataset import DataError
+from helpers.data.rows import blocks
 from helpers.models import audio, images, text
 from helpers.models.vae import VAE
 
@@ -119,7 +120,7 @@ def _images(data, chosen):
     if chosen["convolutional"] and max(seen[1:]) > 256:
         raise DataError(f"{data.name}: images of {seen[1]} × {seen[2]} are too large for this model; give a size of at "
                         "most 256, better 64 or less.")  # fmt: skip
-    low, high = _range(data)
+    low, high = value_range(data.train.x)
     within = 0 <= low and high <= 1
     if chosen["likelihood"] == "levels" and not within:
         raise DataError(f"{data.name}: its values reach from {low:g} to {high:g}, and 256 levels from 0 to 1; rescale "
@@ -128,10 +129,10 @@ def _images(data, chosen):
     return {**chosen, "likelihood": likelihood, "shape": list(seen), "rows": list(shape)}
 
 
-def _range(data):
-    x = data.train.x
-    parts = [np.asarray(x[i : i + 1000]) for i in range(0, len(x), 1000)]
-    return min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+def value_range(x) -> tuple[float, float]:
+    """The smallest and the largest number in x (N, …), which may lie in a file."""
+    ends = [(float(block.min()), float(block.max())) for block in blocks(x)]
+    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def _sounds(data, chosen):
