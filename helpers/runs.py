@@ -29,7 +29,7 @@ from helpers.data.dataset import DataError, Dataset
 from helpers.data.rows import take
 from helpers.data.text import END, PAD, Vocabulary, lengths
 from helpers.evaluation import bits_per_dimension, write_bytes, write_text
-from helpers.models.build import assemble, averages, build, value_range
+from helpers.models.build import assemble, averages, build, plan, value_range
 from helpers.models.ngram import NGram
 
 BATCH = 250  # examples that are scored together
@@ -81,9 +81,13 @@ def recipe(data: Dataset) -> dict:
     if _kind(data) == "sound":
         # Numbers of a spectrogram are alike within a neighbourhood, and a Normal for each counts them all as news:
         # beta weighs against that, or the codes of instruments lie far from where samples are drawn (notebook 07).
-        steps = math.ceil(n / 8)
+        # Where a group has one code, the encoder sees one or two of its sounds, so that it learns to make do with few.
+        shared = plan(data)["shared"]
+        if shared:
+            n = len(np.unique(data.group[data.rows["train"]]))
+        objective = dict(beta=beta(4.0)) | (dict(members=3, seen=2) if shared else {})
         return dict(batch_size=8, lr=3e-3, weight_decay=0.01, clip=1.0, warmup=0.03,
-                    epochs=int(np.clip(4000 / steps, 100, 800)), objective=dict(beta=beta(20.0)))  # fmt: skip
+                    epochs=int(np.clip(4000 / math.ceil(n / 8), 100, 400)), objective=objective)  # fmt: skip
     size = 32 if n < 1000 else 64
     epochs = int(np.clip(20_000 / math.ceil(n / size), 20, 400))
     return dict(batch_size=size, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.05, epochs=epochs,
@@ -717,7 +721,7 @@ def _finish(run, wanted, arguments, k, seconds, wall):
     for old in [*out.glob("samples.*"), *out.glob("samples-*")]:
         old.unlink()
     C = model.plan["labels"]
-    n = {"image": C * 16 if 0 < C <= 16 else 100, "sound": 2 * C if 0 < C <= 8 else 12, "text": 60}[run.kind]
+    n = {"image": C * 16 if 0 < C <= 16 else 100, "sound": C * max(1, 12 // C) if 0 < C <= 12 else 12, "text": 60}[run.kind]
     run.sheet(out / "samples", n)
     write_text(out / "report.json", json.dumps(run.report, indent=1) + "\n")
 

@@ -18,9 +18,9 @@ from helpers.models.vae import VAE
 
 # For each kind what can be overridden, and what is taken if it is not; None means that the data decide.
 CHOICES = {
-    "image": dict(code=16, channels=16, hidden=256, convolutional=True, dropout=0.0, likelihood=None, sigma=None),
+    "image": dict(code=16, channels=16, hidden=256, convolutional=True, dropout=0.1, likelihood=None, sigma=None),
     "sound": dict(code=8, rank=None, hidden=256, shared=None, sigma=None),
-    "text": dict(code=4, hidden=128, embedding=64, dropout=0.3, drop_symbols=0.0, longest=None),
+    "text": dict(code=4, hidden=128, embedding=64, dropout=0.4, drop_symbols=0.0, longest=None),
 }
 FEWEST_FOR_MEAN = 5  # training examples of a label from which its own average is taken
 
@@ -147,7 +147,7 @@ def _sounds(data, chosen):
     shared = several if chosen["shared"] is None else bool(chosen["shared"])
     if chosen["rank"] is None:  # a dictionary for each label: smaller, where there are many, or few examples of each
         each = len(data.rows["train"]) / max(1, len(data.names))
-        chosen = chosen | {"rank": int(np.clip(each, 8, 40))}
+        chosen = chosen | {"rank": int(np.clip(each / 2, 4, 40))}
     return {**chosen, "shared": bool(shared), "frequencies": data.x.shape[1], "frames": data.x.shape[2]}
 
 
