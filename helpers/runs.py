@@ -721,8 +721,9 @@ def _finish(run, wanted, arguments, k, seconds, wall):
     for old in [*out.glob("samples.*"), *out.glob("samples-*")]:
         old.unlink()
     C = model.plan["labels"]
-    n = {"image": C * 16 if 0 < C <= 16 else 100, "sound": C * max(1, 12 // C) if 0 < C <= 12 else 12, "text": 60}[run.kind]
-    run.sheet(out / "samples", n)
+    most, rows = {"image": (100, 16), "sound": (12, 12), "text": (60, 0)}[run.kind]
+    few = 0 < C <= rows  # then a row for each label
+    run.sheet(out / "samples", C * (16 if run.kind == "image" else max(1, most // C)) if few else most)
     write_text(out / "report.json", json.dumps(run.report, indent=1) + "\n")
 
 
