@@ -621,8 +621,8 @@ def fit(
     kind, size, options: how a path is read; see :func:`read` (options: such as ``grey=True``).
     start_from: another run, whose weights are taken over wherever names and shapes agree.
     settings: arguments for ``training.fit`` instead of those of :func:`recipe`. choices: for ``models.build``.
-    k: codes an example for the held-out bound. save_every: seconds between saves while training. data: what
-    ``source`` holds, if it has been read already.
+    k: codes an example for the held-out bound. save_every: seconds between saves while training. quiet: True for
+    nothing at all, "lines" for a bar alone. data: what ``source`` holds, if it has been read already.
 
     A run that was stopped goes on where it was saved, if it is called with the same arguments; to bit-identical
     weights, if ``minutes`` is None. A finished one is returned as it is.
@@ -630,7 +630,7 @@ def fit(
     Raises DataError (the data), TrainingError (training), RunError (``out`` holds something else).
     """
     out, first = Path(out), int(os.environ.get("RANK", 0)) == 0
-    say = (lambda text: None) if quiet is True or not first else lambda text: print(text, flush=True)
+    say = (lambda text: None) if quiet or not first else lambda text: print(text, flush=True)
     options, given = dict(options or {}), None if isinstance(source, Dataset) else os.path.abspath(source)
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; give a folder for the run.")
@@ -684,7 +684,7 @@ def fit(
             write_text(out / "run.json", json.dumps(record, indent=1) + "\n")
             for file in [out / "training.json", *out.glob("training-*.safetensors")]:
                 file.unlink(missing_ok=True)
-            if quiet is not True:
+            if not quiet:
                 run.describe()
     return run
 

@@ -221,7 +221,7 @@ def test_a_run_that_was_stopped_while_it_was_scored_goes_on(finished, tmp_path, 
 
 def test_a_finished_run_says_so_and_is_left_as_it_is(copy, capsys):
     before = {file: file.read_bytes() for file in copy.iterdir()}
-    run = runs.fit(LEAVES, copy, **{**QUICK, "quiet": "lines"}, **SMALL)
+    run = runs.fit(LEAVES, copy, **{**QUICK, "quiet": False}, **SMALL)
     assert "is finished" in capsys.readouterr().out and len(run.history) == 2
     assert {file: file.read_bytes() for file in copy.iterdir()} == before
 
