@@ -703,7 +703,7 @@ def _finish(run, wanted, arguments, k, seconds, wall):
         "recipe": {name: repr(v) if callable(v) else v for name, v in arguments.items() if name != "objective"}
         | {"objective": {n: f"ramp to {v(1.0):g}" if callable(v) else v for n, v in arguments["objective"].items()}},
         "figures": figures,
-        "limits": _limits(data, card, figures),
+        "limits": _limits(data, card, figures, _likelihood(model)),
         "licence": "unknown: that of the data decides",
     }
     run.report = {
@@ -851,7 +851,7 @@ def _sentence(model, card):
     return f"VAE of {plan['kind']}s{told}; {code}; {numbers:,} parameters; learnt from {card['name']}"
 
 
-def _limits(data, card, figures):
+def _limits(data, card, figures, likelihood):
     """What whoever uses the model should know, in sentences."""
     best = min(figures["score"]["baselines"].items(), key=lambda item: item[1]["nats"])
     found = [f"Learnt from {card['splits']['train']:,} examples; what is not among them, it cannot draw."]
@@ -864,6 +864,9 @@ def _limits(data, card, figures):
         "sound": "Phases come from Griffin-Lim, and are not learnt.",
         "text": f"Samples are drawn at temperature {TEMPERATURE}; some may be training lines.",
     }[card["kind"]])  # fmt: skip
+    if card["kind"] == "sound" or (card["kind"] == "image" and likelihood != "levels"):
+        found.append("Its figures are densities, not probabilities: they can be below 0, and compare only with others "
+                     "on the same numbers.")  # fmt: skip
     missing = Counter(data.c[data.rows["train"]].tolist()) if data.names else {}
     few = [name for i, name in enumerate(data.names) if missing[i] < 10]
     if few:
