@@ -72,9 +72,8 @@ def run(
     missing = [task for key, task in wanted.items() if "figures" not in done.get(key, {})]
     missing.sort(key=lambda task: place[task[1]])  # seed by seed, so that half a sweep has all settings
     tasks = (delayed(_one)(train_one, setting, seed) for setting, seed in missing)
-    results = iter(Parallel(n_jobs=jobs, backend=backend, return_as="generator_unordered")(tasks))
-    for _ in Progress(len(missing), unit="run", lines=0, show=not quiet):
-        row = next(results)
+    results = Parallel(n_jobs=jobs, backend=backend, return_as="generator_unordered")(tasks) if missing else []
+    for row, _ in zip(results, Progress(len(missing), unit="run", lines=0, show=not quiet)):
         done[_key(row["setting"], row["seed"])] = row
         if file is not None:
             _write(file, made_by, done.values())
