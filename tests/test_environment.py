@@ -90,7 +90,7 @@ def test_pins_install_on_the_oldest_python():
         dist.metadata["Name"]
         for dist in importlib.metadata.distributions()
         if pinned().get(canonicalize_name(dist.metadata["Name"])) == Version(dist.version)
-        and oldest not in SpecifierSet(dist.metadata["Requires-Python"] or "")
+        and oldest not in SpecifierSet(dist.metadata.get("Requires-Python") or "")
     ]
     assert refuse == []
 
