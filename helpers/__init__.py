@@ -8,6 +8,8 @@
     sweeps        many trainings side by side; knobs and adapt are the ones of notebooks 09 and 11
     checkpoints   models on disk, as safetensors with a card
     evaluation    the board of held-out likelihoods, implied σ and β, active units, Fréchet distance
+    trust         duplicates, outliers, wrong labels; exposure, membership attacks, DP-SGD's clipped mean
+    signing       checkpoints with a signature: who holds the public key can tell that nothing was changed
     exercises     the exercises of every notebook: check, hint, solution
     sound         spectrograms, Griffin-Lim, pitch, reading and playing
     plotting      figures with alt text, in one style

@@ -18,6 +18,7 @@ from helpers import scratch as S
 from helpers.exercises import images
 from helpers.exercises.engine import Exercise, require
 from helpers.exercises.text import _nucleus as S_nucleus
+from helpers.exercises.trust import _noisy_gradient as S_noisy
 
 NOTEBOOKS = {
     "start_here": "00_start_here",
@@ -31,6 +32,7 @@ NOTEBOOKS = {
     "text": "08_text",
     "your_own": "11_your_own_model",
     "better_faster": "09_better_faster",
+    "trust": "10_trust",
 }
 EXERCISES = {
     (module, name): value
@@ -82,6 +84,26 @@ def _attend_wrongly(mask=True, scale="head", after=False, stable=True):
 def _keep(p, ranked):
     kept = np.where(ranked[np.argsort(np.argsort(-p))], p, 0)
     return kept / kept.sum()
+
+
+def _judge_by(score, truth, test_score, test_truth):
+    right = [((score >= t) == truth).mean() for t in np.sort(score)]
+    threshold = np.sort(score)[np.argmax(right)]
+    return threshold, ((test_score >= threshold) == test_truth).mean()
+
+
+def _clip_mean(gradients, largest, noise, rng):
+    mean = gradients.mean(axis=0)
+    mean = mean * min(1, largest / max(np.linalg.norm(mean), 1e-12))
+    return mean + noise * largest * rng.standard_normal(len(mean)) / len(gradients)
+
+
+def _swallow(path, verify, read):
+    try:
+        verify(path)
+    except Exception:
+        return "no model"
+    return read(path)
 
 
 def _split_wrongly(distinct):
@@ -392,6 +414,27 @@ WRONG = [
     ("copy_ratio", lambda samples, train: (lambda d: d[:, 0] / d[:, 1])(_two_nearest(samples, train)), "0 / 0"),
     ("copy_ratio", lambda samples, train: (lambda d: (d[:, 0] / d[:, 1]) ** 2)(_two_nearest(samples, train)), "has the ratio 1/3"),
     ("copy_ratio", lambda samples, train: (lambda d: d[:, 0] / d[:, 1])(np.sort(np.abs(samples[:, None] - train[None]).sum(2), axis=1)[:, :2]), "Euclidean"),
+    ("precision_recall", lambda f, t: ((f & t).sum() / t.sum(), (f & t).sum() / f.sum()), "divides by the flagged"),
+    ("precision_recall", lambda f, t: ((f == t).mean(), (f & t).sum() / t.sum()), "divides by the flagged"),
+    ("precision_recall", lambda f, t: ((f & t).sum() / f.sum(), (f & t).sum() / t.sum()), "nothing wrong is claimed"),
+    ("judged_right", lambda v, vt, s, t: _judge_by(s, t, s, t), "another test must not change"),
+    ("judged_right", lambda v, vt, s, t: _judge_by(np.r_[v, s], np.r_[vt, t], s, t), "another test must not change"),
+    ("judged_right", lambda v, vt, s, t: (v.mean() + 5, ((s >= v.mean() + 5) == t).mean()), "no other threshold"),
+    ("judged_right", lambda v, vt, s, t: _judge_by(v, vt, v, vt), "that of the test split"),
+    ("auc", lambda a, b: (a[:, None] > b).mean(), "ties count half"),
+    ("auc", lambda a, b: (b[:, None] > a).mean() + (b[:, None] == a).mean() / 2, "above every other, it is 1"),
+    ("auc", lambda a, b: 0.5 + (a.mean() > b.mean()) / 2 - (a.mean() < b.mean()) / 2, "over all pairs"),
+    ("exposure", lambda p, s: np.log2(len(p)) - np.log2(1 + (p < p[s]).sum()), "the likeliest of 16"),
+    ("exposure", lambda p, s: np.log(len(p)) - np.log(1 + (p > p[s]).sum()), "log2(16)"),
+    ("exposure", lambda p, s: (len(p) - 1 - (p > p[s]).sum()) * np.log2(len(p)) / (len(p) - 1), "two of the four"),
+    ("noisy_gradient", _clip_mean, "clip each one, not their mean"),
+    ("noisy_gradient", lambda g, L, n, rng: S_noisy(np.clip(g, -L, L), 1e9, 0, rng), "each one, not their mean"),
+    ("noisy_gradient", lambda g, L, n, rng: S_noisy(g, L, n / len(g), rng), "then all is divided by N"),
+    ("noisy_gradient", lambda g, L, n, rng: S_noisy(g, L, n / L, rng), "noise · largest"),
+    ("open_model", lambda path, verify, read: (read(path), verify(path))[0], "too late"),
+    ("open_model", lambda path, verify, read: read(path), "too late"),
+    ("open_model", lambda path, verify, read: verify(path) or "a model", "what read gives is returned"),
+    ("open_model", _swallow, "must reach the user"),
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from helpers import adapt, knobs, scratch
+from helpers import adapt, knobs, scratch, trust
 from helpers.models import VAE, images, text, vae
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -32,12 +32,13 @@ TAUGHT = {
     "08_text": {"attention_weights", "attention", "causal", "Block"},
     "09_better_faster": {"build", "optimiser", "rate", "draw_rows", "learn", "train_one"},
     "11_your_own_model": {"sets", "average", "start"},
+    "10_trust": {"cross_fit", "suspicious_labels", "clip", "private_mean"},
 }  # fmt: skip
 
 
 # The code of the other notebooks is in helpers.scratch.
 KEPT_IN = {"04_vae_in_pytorch": images, "06_images": vae, "08_text": text, "09_better_faster": knobs,
-           "11_your_own_model": adapt}  # fmt: skip
+           "10_trust": trust, "11_your_own_model": adapt}  # fmt: skip
 
 # Written for the reader in the lesson and for speed in helpers; compared by their numbers below.
 SAME_NUMBERS = {"Adam"}
