@@ -130,7 +130,7 @@ def _auc_ties(f):
 def _auc_pairs(f):
     found = _area(f, [1.0, 2.5, 4.0], [0.0, 2.5, 3.0, 5.0])
     require(abs(found - (1 + 1.5 + 3) / 12) < 1e-9,
-            "count over all pairs of a member and another: above 1, equal 1/2, below 0, and take the mean")  # fmt: skip
+            "count over all pairs of a member and another: above 1, equal 1/2, below 0; take the mean")  # fmt: skip
 
 
 def _auc_scale(f):
@@ -144,7 +144,7 @@ auc = Exercise(
     "auc",
     _auc,
     "comparing every member with every other is the definition itself.",
-    [_auc_perfect, _auc_ties, _auc_scale, _auc_pairs],
+    [_auc_perfect, _auc_ties, _auc_pairs, _auc_scale],
     [
         "`member[:, None] > other` is a table of all comparisons.",
         "Its mean counts ties as losses. Add half of the mean of `member[:, None] == other`.",
@@ -219,7 +219,7 @@ def _noisy_one(f):
     loud[3] = 1000.0
     moved = np.linalg.norm(_noisy(f, loud) - _noisy(f, gradients))
     require(moved <= (1 + np.linalg.norm(gradients[3])) / 8 + 1e-9,
-            "a single example with a huge gradient moves the result too far: clip each one, not their mean")  # fmt: skip
+            "an example with a huge gradient moves the result too far: clip each one, not their mean")  # fmt: skip
 
 
 def _noisy_length(f):
@@ -233,7 +233,7 @@ def _noisy_noise(f):
     for largest, noise in ((1.0, 2.0), (3.0, 0.5)):
         sd = _noisy(f, zero, largest, noise).std() * 10
         require(abs(sd / (noise * largest) - 1) < 0.05,
-                "the noise on the sum has the standard deviation noise · largest; then all is divided by N")  # fmt: skip
+                "noise on the sum has the standard deviation noise · largest; then all is divided by N")  # fmt: skip
 
 
 noisy_gradient = Exercise(
