@@ -44,7 +44,6 @@ pretrained: venv  ## train the models in data/pretrained again (half an hour)
 
 sweep: venv  ## finish the sweeps of 09 and 11 in data/; anew with ARGS=--again (half an hour)
 	nice $(RUN) tools/sweep.py $(ARGS)
-	nice $(RUN) tools/adapt.py $(ARGS)
 
 bench: venv  ## measure speed: ours in NumPy against the same in PyTorch
 	$(RUN) -m pytest -q benchmarks

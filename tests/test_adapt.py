@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import adapt as tool  # tools/adapt.py
+import sweep  # tools/sweep.py
 from helpers import adapt, sweeps
 from helpers.data import digits, glyphs
 
@@ -47,10 +47,10 @@ def test_the_three_starts_differ_as_they_say(hands):
 
 
 def test_the_file_has_every_run_and_they_can_be_made_again():
-    rows = sweeps.load(tool.FILE)
+    rows = sweeps.load(sweep.ADAPT_FILE)
     assert not sweeps.failures(rows)
-    settings = tool.settings()
-    assert len(rows) == len(settings) * len(tool.SEEDS) == 100
+    settings = sweep.adapt_settings()
+    assert len(rows) == len(settings) * len(sweep.SEEDS) == 100
     torch.set_num_threads(1)
     cheap = {**adapt.BASE, "how": "from fonts, humbled", "n": 600}
     assert adapt.train_one(cheap, 0)["test"] == pytest.approx(sweeps.figures(rows, cheap)[0], rel=0.05)

@@ -1,6 +1,6 @@
-"""Run the sweep of notebook 09, and write every run into data/sweep.json: `make sweep`.
+"""Run the sweeps of notebooks 09 and 11, and write every run into data/sweep.json and data/adapt.json: `make sweep`.
 
-    python tools/sweep.py             what is missing in the file; ten to twenty minutes from nothing
+    python tools/sweep.py             what is missing in the files; half an hour from nothing
     python tools/sweep.py --again     everything anew
 
 One job, so that no run disturbs the time of another.
@@ -9,11 +9,14 @@ One job, so that no run disturbs the time of another.
 import sys
 from pathlib import Path
 
+import torch
+
 import helpers
-from helpers import sweeps
+from helpers import adapt, sweeps
 from helpers.knobs import BASE, train_one
 
 FILE = Path(__file__).resolve().parent.parent / "data" / "sweep.json"
+ADAPT_FILE = FILE.with_name("adapt.json")
 SEEDS = range(5)
 RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
 
@@ -37,13 +40,24 @@ def settings() -> list[dict]:
     return list({str(row): row for row in rows}.values())
 
 
+def adapt_settings() -> list[dict]:
+    """Every way to start, with every number of examples; and two of them where fonts can be of no use."""
+    ways, sizes = adapt.HOW, adapt.SIZES
+    return sweeps.grid(adapt.BASE, how=ways, n=sizes) + sweeps.grid(
+        adapt.BASE, how=[ways[0], ways[2]], n=sizes, shuffled=[True]
+    )
+
+
 def main():
     helpers.setup(seed=0)
-    if "--again" in sys.argv[1:]:
-        FILE.unlink(missing_ok=True)
-    rows = sweeps.run(train_one, settings(), SEEDS, jobs=1, file=FILE, quiet=False)
-    print(f"{len(rows)} runs, {sum(row.get('seconds', 0) for row in rows) / 60:.0f} minutes of training")
-    print(*sweeps.failures(rows), sep="\n")
+    torch.distributions.Distribution.set_default_validate_args(False)
+    for file, one, todo in ((FILE, train_one, settings()), (ADAPT_FILE, adapt.train_one, adapt_settings())):
+        if "--again" in sys.argv[1:]:
+            file.unlink(missing_ok=True)
+        rows = sweeps.run(one, todo, SEEDS, jobs=1, file=file, quiet=False)
+        seconds = sum(row.get("seconds", 0) for row in rows)
+        print(f"{file.name}: {len(rows)} runs, {seconds / 60:.0f} minutes of training")
+        print(*sweeps.failures(rows), sep="\n")
 
 
 if __name__ == "__main__":
