@@ -65,7 +65,7 @@ def read(path, kind: str = "auto", size: float | None = None, seed: int = 0, **o
     """
     if size is not None:
         known = {"image": "size", "sound": "seconds", "text": "length"}
-        found = folders._guess(path)[0] if kind == "auto" else kind
+        found = folders.guess(path)[0] if kind == "auto" else kind
         name = known.get(found, "size")
         options[name] = size if name == "seconds" else int(size)
     return folders.load(path, kind, seed=seed, **options)

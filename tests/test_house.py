@@ -125,3 +125,27 @@ def test_drawing_helpers_make_labelled_figures():
     rows = plotting.image_rows({"a": np.zeros((6, 64)), "b": np.ones((9, 64))}, columns=6)
     assert [ax.texts[0].get_text() for ax in rows.axes] == ["a", "b"]
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("x", "kind"),
+    [
+        (np.random.default_rng(0).random((5, 8, 6)), "image"),
+        (np.random.default_rng(0).random((5, 3, 8, 6)), "image"),
+        (-7 * np.random.default_rng(0).random((5, 20, 9)), "sound"),
+        (["a", "a longer name", "b", "c", "d"], "text"),
+    ],
+)
+def test_examples_of_every_kind_have_their_labels(x, kind):
+    fig = plotting.examples(x, kind, labels=[f"label {i}" for i in range(5)], columns=3)
+    axes = [ax for ax in fig.axes if ax.images or ax.texts]
+    assert len(axes) == 5
+    if kind == "text":
+        assert "label 1: a longer name" in axes[1].texts[0].get_text()
+    else:
+        assert [ax.get_title() for ax in axes] == [f"label {i}" for i in range(5)]
+        assert axes[0].images[0].get_array().shape[:2] == x.shape[-2:]
+    plt.close(fig)
+    bare = plotting.examples(x, kind)
+    assert not any(ax.get_title() for ax in bare.axes)
+    plt.close(bare)

@@ -40,7 +40,7 @@ def load(path, kind: str = "auto", **options) -> Dataset:
         raise DataError(f"load: kind is {kind!r}; say 'image', 'sound', 'text' or 'auto'.")
     note = None
     if kind == "auto":
-        kind, note = _guess(path)
+        kind, note = guess(path)
     make = {"image": images, "sound": sounds, "text": texts}[kind]
     known = list(inspect.signature(make).parameters)[1:]
     for option in options:
@@ -50,7 +50,7 @@ def load(path, kind: str = "auto", **options) -> Dataset:
     return replace(data, notes=(note, *data.notes)) if note else data
 
 
-def _guess(path):
+def guess(path):
     """What most files of a folder are, by their names, and a note if there are others."""
     if not os.path.exists(path):
         raise DataError(f"{shown(path)}: there is no such file or folder; check its name.")
