@@ -190,7 +190,10 @@ class ColourNamer:
         self.model, self.vocabulary, self.n, self.draw = model, vocabulary, n, 0
         self.names: list[str] = []
         self.picker = widgets.ColorPicker(value=colour, description="colour")
-        self.temperature = widgets.FloatSlider(temperature, min=0.2, max=1.4, step=0.1, description="temperature")
+        whole = dict(description_width="initial")  # or the label is cut
+        self.temperature = widgets.FloatSlider(
+            temperature, min=0.2, max=1.4, step=0.1, description="temperature", style=whole
+        )
         self.again, self.sheet = widgets.Button(description="other names"), widgets.HTML()
         for control in (self.picker, self.temperature):
             control.observe(lambda change: self.redraw(), names="value")
