@@ -4,13 +4,13 @@ Everything is in nats per example (summed over dimensions, averaged over example
 """
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
-BOARD_FILE = Path(__file__).resolve().parent.parent / "data" / "board.json"
-RECORD = "HELPERS_RECORD"  # set only by `make notebooks`: rows and pictures may be written
+from helpers.disk import DATA, recording, write_text
+
+BOARD_FILE = DATA / "board.json"
 
 
 class Board:
@@ -56,7 +56,7 @@ class Board:
 
     def _put(self, row):
         self.rows = [r for r in self.rows if r["model"] != row["model"]] + [row]
-        if os.environ.get(RECORD):
+        if recording():
             self._record()
 
     def _record(self):
@@ -193,19 +193,3 @@ def diversity(x) -> float:
     from scipy.spatial.distance import pdist
 
     return float(pdist(np.asarray(x, float).reshape(len(x), -1)).mean())
-
-
-def write_text(path: Path, text: str):
-    """Write a whole file or nothing, in UTF-8; see :func:`write_bytes`."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, data: bytes):
-    """Write a whole file or nothing: to a temporary file beside it, which then takes its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

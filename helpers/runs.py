@@ -28,7 +28,8 @@ from helpers.data import folders
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.rows import take
 from helpers.data.text import END, PAD, Vocabulary, lengths
-from helpers.evaluation import bits_per_dimension, write_bytes, write_text
+from helpers.disk import write_bytes, write_text
+from helpers.evaluation import bits_per_dimension
 from helpers.models.build import assemble, averages, build, plan, value_range
 from helpers.models.ngram import NGram
 

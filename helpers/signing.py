@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from helpers import checkpoints
-from helpers.evaluation import write_bytes
+from helpers.disk import write_bytes
 
 PURPOSE = b"From Encoder to Generator: checkpoint, version 1\n"  # a signature made for something else does not count
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 
-from helpers.evaluation import write_text
+from helpers.disk import write_text
 from helpers.progress import Progress
 
 

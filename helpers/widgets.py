@@ -12,7 +12,7 @@ import torch
 
 from helpers import sound
 from helpers.data import colours, glyphs
-from helpers.evaluation import write_bytes
+from helpers.disk import write_bytes
 from helpers.plotting import montage
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers import sound
-from helpers.evaluation import write_bytes, write_text
+from helpers.disk import write_bytes, write_text
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
 SIDE, FINE = 28, 6  # pixels of a side; points a pixel, along each axis
