@@ -28,6 +28,11 @@ def recording() -> bool:
     return bool(os.environ.get(RECORD))
 
 
+def part(path: Path, pid: int) -> Path:
+    """Where process ``pid`` writes what shall become ``path``."""
+    return path.with_name(f".{path.name}.{pid}.part")
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; when the block ends well, what was written there takes its place in one step.
@@ -36,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = part(path, os.getpid())
     try:
         yield temporary
         os.replace(temporary, path)
@@ -116,11 +121,15 @@ class Place:
         except DiskError:
             self.close()
             raise
+        for name in (self.file.name, *self.made):  # what a writer that was killed left half-written
+            part(self.folder / name, self.record.get("pid", 0)).unlink(missing_ok=True)
         return self
 
     def close(self) -> None:
         """Let the next writer in."""
         if self._lock is not None:
+            with contextlib.suppress(OSError):  # while it is held: whoever opened the old file looks for a new one
+                os.unlink(self._lock.lock_file)
             self._lock.release()
             self._lock = None
 
@@ -148,7 +157,7 @@ class Place:
     def note(self, *names: str, **values) -> None:
         """Put names of files, and other values, into the record; names are noted before the files are made."""
         made = [*self.made, *(name for name in names if name not in self.made)]
-        self.record = {"made by": MADE_BY, **self.record, **values, "files": made}
+        self.record = {"made by": MADE_BY, **self.record, **values, "files": made, "pid": os.getpid()}
         write_text(self.file, json.dumps(self.record, indent=1) + "\n")
 
     def write(self, name: str, data: bytes) -> Path:

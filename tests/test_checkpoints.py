@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -112,14 +114,71 @@ def test_a_saved_model_does_not_change_with_the_model(tmp_path):
 
 @pytest.mark.parametrize("name", ["run", "run[1]", "a-b"])
 def test_only_the_files_of_this_checkpoint_are_cleaned_up(tmp_path, name):
-    others = ["run-bestweights1.safetensors", "run.txt", f"{name}-copy.safetensors", "x-0123456789ab.safetensors"]
-    killed = [f".{name}-0123456789ab.safetensors.77.part", f".{name}.json.77.part"]
-    for file in others + killed:
+    others = ["run-bestweights1.safetensors", "run.txt", f"{name}-copy.safetensors", "x-0123456789ab.safetensors",
+              f"{name}-0123456789ab.safetensors", f".{name}.json.77.part"]
+    for file in others:
         (tmp_path / file).write_text("x")
     for i in range(3):
         path = checkpoints.save(tmp_path / name, {"w": torch.full((2,), float(i))})
     assert {p.name for p in tmp_path.iterdir()} == {path.name, weights_of(path).name, *others}
     assert checkpoints.load(path)[0]["w"][0] == 2
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_what_a_killed_process_left_is_cleaned_up_by_the_next(tmp_path, step):
+    """Killed before the weights, or the card, had their names: what is left is known by the journal alone."""
+    first = checkpoints.save(tmp_path / "run", {"w": torch.zeros(2)})
+    code = f"""if True:
+        import os, torch
+        from helpers import checkpoints
+        replace, calls = os.replace, []
+        def killed(a, b):
+            calls.append(b)
+            if len(calls) == {step}:
+                os.kill(os.getpid(), 9)
+            replace(a, b)
+        os.replace = killed
+        checkpoints.save({str(tmp_path / "run")!r}, {{"w": torch.ones(2)}})"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert checkpoints.load(first)[0]["w"][0] == 0
+    path = checkpoints.save(tmp_path / "run", {"w": torch.full((2,), 2.0)})
+    assert checkpoints.load(path)[0]["w"][0] == 2
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, weights_of(path).name}
+
+
+def test_a_journal_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / ".run.saving").write_text("mine")
+    with pytest.raises(checkpoints.CheckpointError, match="is left as it is"):
+        checkpoints.save(tmp_path / "run", {"w": torch.ones(2)})
+    assert [p.name for p in tmp_path.iterdir()] == [".run.saving"]
+
+
+@pytest.mark.parametrize("content", [b"mine", b"{}", b'{"weights": {"file": "/etc/passwd"}}', b"\xff"])
+def test_a_file_that_is_not_a_checkpoint_is_never_replaced(tmp_path, content):
+    (tmp_path / "run.json").write_bytes(content)
+    for write in (lambda: checkpoints.save(tmp_path / "run", {"w": torch.ones(2)}),
+                  lambda: checkpoints.remove(tmp_path / "run")):
+        with pytest.raises(checkpoints.CheckpointError, match="is left as it is"):
+            write()
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"] and (tmp_path / "run.json").read_bytes() == content
+
+
+def test_weights_of_somebody_else_are_not_replaced(tmp_path):
+    path = checkpoints.save(tmp_path / "run", {"w": torch.ones(2)})
+    weights = weights_of(path)
+    path.unlink()
+    weights.write_bytes(b"mine")
+    with pytest.raises(checkpoints.CheckpointError, match="is left as it is"):
+        checkpoints.save(path, {"w": torch.ones(2)})
+    assert weights.read_bytes() == b"mine" and not path.exists()
+
+
+def test_a_checkpoint_is_removed_and_nothing_else(tmp_path):
+    path = checkpoints.save(tmp_path / "run", {"w": torch.ones(2)})
+    (tmp_path / "run-0123456789ab.safetensors").write_text("mine")
+    checkpoints.remove(path)
+    checkpoints.remove(path)  # once more does no harm
+    assert [p.name for p in tmp_path.iterdir()] == ["run-0123456789ab.safetensors"]
 
 
 def test_two_checkpoints_in_a_folder_do_not_clean_up_each_other(tmp_path):

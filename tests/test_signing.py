@@ -7,7 +7,8 @@ import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from helpers import checkpoints, signing
+from helpers import checkpoints
+from helpers.checkpoints import signing
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))  # for tests alone: everybody knows it
 PUBLIC = KEY.public_key()
@@ -117,8 +118,7 @@ def test_nothing_that_cannot_be_loaded_is_signed(card):
 
 
 def test_signing_is_atomic(card, monkeypatch):
-    before = card.with_suffix(".sig").read_bytes()
-    checkpoints.save(card, {"w": torch.ones(6), "b": torch.zeros(2)})
+    card.with_suffix(".sig").unlink()
 
     def fails(*_):
         raise OSError("disk full")
@@ -126,5 +126,14 @@ def test_signing_is_atomic(card, monkeypatch):
     monkeypatch.setattr(os, "replace", fails)
     with pytest.raises(OSError, match="disk full"):
         signing.sign(card, KEY)
-    assert card.with_suffix(".sig").read_bytes() == before
-    assert not list(card.parent.glob(".*.part"))
+    assert not card.with_suffix(".sig").exists() and not list(card.parent.glob(".*.part"))
+
+
+def test_a_file_named_like_a_signature_is_left_alone(card):
+    file = card.with_suffix(".sig")
+    signing.sign(card, KEY)  # the same once more does no harm
+    before = file.read_bytes()
+    checkpoints.save(card, {"w": torch.ones(6), "b": torch.zeros(2)})
+    with pytest.raises(signing.SignatureError, match="is left as it is"):
+        signing.sign(card, KEY)
+    assert file.read_bytes() == before

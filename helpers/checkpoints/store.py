@@ -2,13 +2,14 @@
 
 A checkpoint ``path`` is two files: ``path.json``, the card, and the weights file that the card names
 together with its SHA-256. The card is replaced last and in one step, so that whatever happens there is
-either the old checkpoint or the new one.
+either the old checkpoint or the new one. The card, and a journal while files are written, are the record of
+what is ours: nothing else is ever replaced or deleted.
 """
 
 import contextlib
-import glob
 import hashlib
 import json
+import os
 import platform
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 
-from helpers.disk import write_bytes, write_text
+from helpers.disk import part, write_bytes, write_text
 
 PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib"}
 
@@ -29,7 +30,8 @@ class CheckpointError(RuntimeError):
 def save(path, tensors: dict, **card) -> Path:
     """Write tensors and card (anything that JSON can hold) as the checkpoint ``path``; returns the card's path.
 
-    Atomic: a process that is killed while saving leaves the previous checkpoint whole.
+    Atomic: a process that is killed while saving leaves the previous checkpoint whole. A checkpoint of this name is
+    replaced; any other file is left alone, and CheckpointError says which one is in the way.
     """
     path = card_path(path)
     # Copies, since safetensors refuses tensors that share memory, such as tied weights.
@@ -48,16 +50,73 @@ def save(path, tensors: dict, **card) -> Path:
         raise CheckpointError(
             f"{path} was not saved: its card holds what JSON cannot ({error}); give numbers, text, lists and dicts."
         ) from None
-    write_bytes(weights, data)
-    write_text(path, text)
-    # What earlier saves left: their weights and, where a process was killed while saving, temporary files.
-    stem, digits = glob.escape(path.stem), "[0-9a-f]" * 12
-    for pattern in (f"{stem}-{digits}.safetensors", f".{stem}-{digits}.safetensors.*.part", f".{stem}.json.*.part"):
-        for old in path.parent.glob(pattern):
-            if old != weights:
-                with contextlib.suppress(OSError):
-                    old.unlink()
+    earlier = _ours(path)
+    if weights not in earlier and weights.exists() and weights.read_bytes() != data:
+        raise CheckpointError(f"{weights} was not written by save, and is left as it is; choose another name than {path}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _journal(path).write_text(json.dumps({"weights": weights.name, "pid": os.getpid()}), encoding="utf-8")
+        write_bytes(weights, data)
+        write_text(path, text)
+    except BaseException:
+        _delete([_journal(path)] if weights in earlier else [weights, _journal(path)])
+        raise
+    _delete([old for old in earlier if old != weights] + [_journal(path)])
     return path
+
+
+def remove(path):
+    """Delete the checkpoint ``path``, its card and the weights that the card names; whatever else is there stays."""
+    path = card_path(path)
+    _delete([path, *_ours(path), _journal(path)])
+
+
+def _journal(path):
+    """The file that names the weights while they are being written, so that what a killed process left is known."""
+    return path.with_name(f".{path.stem}.saving")
+
+
+def _ours(path):
+    """What save has written under this name so far, beside the card: weights, and what a killed process left.
+
+    Raises CheckpointError if the card is not one of ours.
+    """
+    found = []
+    if os.path.lexists(path):
+        try:
+            found.append(path.with_name(_weights_name(path, json.loads(path.read_text(encoding="utf-8")))))
+        except (OSError, ValueError, RecursionError, CheckpointError):
+            raise CheckpointError(f"{path} is not the card of a checkpoint, and is left as it is; choose another "
+                                  "name.") from None
+    journal = _journal(path)
+    if journal.exists() and journal.stat().st_size:  # empty: killed before it could say anything
+        try:
+            left = json.loads(journal.read_text(encoding="utf-8"))
+            weights, pid = path.with_name(_weights_name(path, {"weights": {"file": left["weights"]}})), int(left["pid"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, CheckpointError):
+            raise CheckpointError(f"{journal} is not ours, and is left as it is; move it elsewhere.") from None
+        found += [weights, part(weights, pid), part(path, pid)]
+    return found
+
+
+def _delete(files):
+    for file in files:
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def _weights_name(path, card) -> str:
+    """The weights file that a card names. Raises CheckpointError if it is not a card, or names anything else."""
+    try:
+        file = card["weights"]["file"]
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path} is not the card of a checkpoint: JSON that names its weights.") from None
+    if not isinstance(file, str) or Path(file).name != file or "\0" in file or not file.endswith(".safetensors"):
+        raise CheckpointError(
+            f"{path} names the weights file {file!r}, but only a .safetensors file beside the card may be named; "
+            "use a card that save has written."
+        )
+    return file
 
 
 def load(path) -> tuple[dict, dict]:
@@ -65,25 +124,20 @@ def load(path) -> tuple[dict, dict]:
     path = card_path(path)
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        file, digest = card["weights"]["file"], card["weights"]["sha256"]
+        digest = card["weights"]["sha256"]
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}; check the name, or train one first.") from None
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); check its name and its rights.") from None
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); check its name and its permissions.") from None
     except (ValueError, KeyError, TypeError, RecursionError):  # not UTF-8, not JSON, or JSON about something else
         raise CheckpointError(f"{path} is not the card of a checkpoint: JSON that names its weights.") from None
-    if not isinstance(file, str) or Path(file).name != file or "\0" in file or not file.endswith(".safetensors"):
-        raise CheckpointError(
-            f"{path} names the weights file {file!r}, but only a .safetensors file beside the card may be named; "
-            "use a card that save has written."
-        )
-    weights = path.with_name(file)
+    weights = path.with_name(_weights_name(path, card))
     try:
         data = weights.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(f"{path} names {weights.name}, which is missing; copy both files together.") from None
     except OSError as error:
-        raise CheckpointError(f"{weights} cannot be read ({error.strerror}); check its rights.") from None
+        raise CheckpointError(f"{weights} cannot be read ({error.strerror}); check its permissions.") from None
     if hashlib.sha256(data).hexdigest() != digest:
         raise CheckpointError(
             f"{weights} is not what was saved: its {len(data)} bytes do not have the fingerprint (SHA-256) that the "
