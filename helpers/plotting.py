@@ -4,15 +4,12 @@ The style sheet is ``helpers/style.mplstyle``; ``helpers.setup`` switches it on.
 """
 
 import io
-import os
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from helpers.evaluation import RECORD
-
-IMAGES = Path(__file__).resolve().parent.parent / "notebooks" / "images"
+from helpers.disk import IMAGES, MADE_BY, DiskError, recording, write_bytes
 
 
 def show(fig, alt: str, save: str | None = None):
@@ -20,7 +17,8 @@ def show(fig, alt: str, save: str | None = None):
 
     The text is stored as the output's plain text, so that a reader without pictures, and a comparison of
     two runs, get a description instead of ``<Figure size …>``. ``save`` names a file in
-    ``notebooks/images`` for pictures that other pages show; it is written by ``make notebooks`` alone.
+    ``notebooks/images`` for pictures that other pages show; it is written by ``make notebooks`` alone, and replaces
+    nothing but a picture that was saved like this.
     """
     from IPython.display import display
 
@@ -28,9 +26,8 @@ def show(fig, alt: str, save: str | None = None):
     if len(alt) < 20:
         raise ValueError(f"The alt text {alt!r} is too short; say in a sentence what there is to see.")
     picture = _png(fig)
-    if save and os.environ.get(RECORD):
-        IMAGES.mkdir(exist_ok=True)
-        (IMAGES / save).write_bytes(picture)
+    if save and recording():
+        _save(IMAGES / save, picture)
     width, height = (round(inches * 100) for inches in fig.get_size_inches())
     plt.close(fig)
     display(
@@ -49,6 +46,24 @@ def _png(fig) -> bytes:
     image = Image.open(full).convert("RGB")
     image.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
     return small.getvalue()
+
+
+def _save(file: Path, picture: bytes):
+    """Write a picture with a note of who made it; what has no such note is left alone."""
+    from PIL import Image, PngImagePlugin
+
+    if file.exists():
+        try:
+            with Image.open(file) as before:
+                ours = before.info.get("Software") == MADE_BY
+        except OSError:
+            ours = False
+        if not ours:
+            raise DiskError(f"{file} was not saved by a notebook, and is left as it is; move it, or use another name.")
+    note, marked = PngImagePlugin.PngInfo(), io.BytesIO()
+    note.add_text("Software", MADE_BY)
+    Image.open(io.BytesIO(picture)).save(marked, format="png", optimize=True, pnginfo=note)
+    write_bytes(file, marked.getvalue())
 
 
 def montage(images, columns, shape=(8, 8), gap=1, fill=np.nan):

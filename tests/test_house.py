@@ -11,7 +11,7 @@ import threadpoolctl
 import torch
 
 import helpers
-from helpers import plotting
+from helpers import disk, plotting
 from helpers.progress import VARIABLE, Progress
 
 
@@ -101,14 +101,20 @@ def test_show_insists_on_alt_text(displayed):
     assert displayed == []
 
 
-def test_show_saves_only_while_recording(displayed, tmp_path, monkeypatch):
+def test_show_saves_only_while_recording_and_over_nothing_but_its_own(displayed, tmp_path, monkeypatch):
     monkeypatch.setattr(plotting, "IMAGES", tmp_path / "images")
-    for recording in (None, "1"):
-        monkeypatch.setenv(plotting.RECORD, recording) if recording else monkeypatch.delenv(
-            plotting.RECORD, raising=False
-        )
-        plotting.show(plt.figure(), alt="An empty figure, which is enough here.", save="x.png")
-        assert (tmp_path / "images" / "x.png").exists() == bool(recording)
+    save = lambda name: plotting.show(plt.figure(), alt="An empty figure, which is enough here.", save=name)
+    monkeypatch.delenv(disk.RECORD, raising=False)
+    save("x.png")
+    assert not (tmp_path / "images").exists()
+    monkeypatch.setenv(disk.RECORD, "1")
+    save("x.png"), save("x.png")
+    assert plt.imread(tmp_path / "images" / "x.png").size
+    plt.imsave(tmp_path / "images" / "mine.png", np.zeros((2, 2)))
+    before = (tmp_path / "images" / "mine.png").read_bytes()
+    with pytest.raises(disk.DiskError, match="is left as it is"):
+        save("mine.png")
+    assert (tmp_path / "images" / "mine.png").read_bytes() == before
 
 
 def test_montage_puts_images_in_reading_order():

@@ -305,7 +305,7 @@ def test_small_data_is_held_in_memory_and_large_data_streamed(monkeypatch):
     monkeypatch.setattr(torch.utils.data, "DataLoader", lambda *a, **k: made.append(1) or loader(*a, **k))
     train(epochs=1)
     assert not made
-    monkeypatch.setattr("helpers.training._free_bytes", lambda device: 100)
+    monkeypatch.setattr("helpers.training.feeds._free_bytes", lambda device: 100)
     train(epochs=1)
     assert len(made) == 2  # train and valid
 

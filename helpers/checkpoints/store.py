@@ -50,8 +50,9 @@ def save(path, tensors: dict, **card) -> Path:
         raise CheckpointError(
             f"{path} was not saved: its card holds what JSON cannot ({error}); give numbers, text, lists and dicts."
         ) from None
-    earlier = _ours(path)
-    if weights not in earlier and weights.exists() and weights.read_bytes() != data:
+    earlier, left = _named(path), _left(path)
+    _delete(file for file in left if file != earlier)
+    if weights != earlier and weights.exists() and weights.read_bytes() != data:
         raise CheckpointError(f"{weights} was not written by save, and is left as it is; choose another name than {path}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,16 +60,19 @@ def save(path, tensors: dict, **card) -> Path:
         write_bytes(weights, data)
         write_text(path, text)
     except BaseException:
-        _delete([_journal(path)] if weights in earlier else [weights, _journal(path)])
+        _delete([_journal(path)] if weights == earlier else [weights, _journal(path)])
         raise
-    _delete([old for old in earlier if old != weights] + [_journal(path)])
+    _delete([_journal(path)] if earlier in (None, weights) else [earlier, _journal(path)])
     return path
 
 
 def remove(path):
     """Delete the checkpoint ``path``, its card and the weights that the card names; whatever else is there stays."""
     path = card_path(path)
-    _delete([path, *_ours(path), _journal(path)])
+    earlier, left = _named(path), _left(path)
+    if earlier is not None:
+        _delete([path, earlier])
+    _delete([*left, _journal(path)])
 
 
 def _journal(path):
@@ -76,18 +80,20 @@ def _journal(path):
     return path.with_name(f".{path.stem}.saving")
 
 
-def _ours(path):
-    """What save has written under this name so far, beside the card: weights, and what a killed process left.
+def _named(path):
+    """The weights of the checkpoint that is there, None if there is none. Raises CheckpointError for another file."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return path.with_name(_weights_name(path, json.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, RecursionError, CheckpointError):
+        raise CheckpointError(
+            f"{path} is not the card of a checkpoint, and is left as it is; choose another name."
+        ) from None
 
-    Raises CheckpointError if the card is not one of ours.
-    """
-    found = []
-    if os.path.lexists(path):
-        try:
-            found.append(path.with_name(_weights_name(path, json.loads(path.read_text(encoding="utf-8")))))
-        except (OSError, ValueError, RecursionError, CheckpointError):
-            raise CheckpointError(f"{path} is not the card of a checkpoint, and is left as it is; choose another "
-                                  "name.") from None
+
+def _left(path):
+    """What a process left that was killed while it saved, by its journal. Raises CheckpointError for another file."""
     journal = _journal(path)
     if journal.exists() and journal.stat().st_size:  # empty: killed before it could say anything
         try:
@@ -95,8 +101,8 @@ def _ours(path):
             weights, pid = path.with_name(_weights_name(path, {"weights": {"file": left["weights"]}})), int(left["pid"])
         except (OSError, ValueError, TypeError, KeyError, RecursionError, CheckpointError):
             raise CheckpointError(f"{journal} is not ours, and is left as it is; move it elsewhere.") from None
-        found += [weights, part(weights, pid), part(path, pid)]
-    return found
+        return [weights, part(weights, pid), part(path, pid)]
+    return []
 
 
 def _delete(files):

@@ -1,0 +1,40 @@
+"""What a training leaves behind: one row of figures for each epoch."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on. The message says where it stopped and what to try."""
+
+
+@dataclass
+class History:
+    """One row for each epoch: train and valid loss, every metric of both, seconds since the start, learning rate."""
+
+    rows: list[dict] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """One column, such as ``history["valid"]``: (epochs,)."""
+        return np.array([row[name] for row in self.rows])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def best(self) -> int:
+        """The epoch (from 0) with the lowest validation loss: its weights are the ones that were kept."""
+        return int(np.nanargmin(self["valid"]))
+
+    def followed_by(self, later: "History") -> "History":
+        """This history and a later one in one piece: epochs and seconds are counted on."""
+        epochs, seconds = (self.rows[-1][name] if self.rows else 0 for name in ("epoch", "seconds"))
+        more = [row | {"epoch": row["epoch"] + epochs, "seconds": row["seconds"] + seconds} for row in later.rows]
+        return History([*self.rows, *more])
+
+    def plot(self, ax=None, **labels):
+        """Learning curves of train and validation, with a dot at the epoch that was kept."""
+        from helpers import plotting
+
+        return plotting.history(self, ax=ax, **labels)
