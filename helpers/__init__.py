@@ -50,14 +50,19 @@ def setup(seed=0, threads=1):
 
 
 def device(name=None):
-    """The torch device to compute on: ``name`` if given, else a GPU when there is one, else the CPU."""
+    """The torch device to compute on: ``name`` if given, else a GPU when there is one, else the CPU.
+
+    Raises ValueError for a name that PyTorch does not know, and for a GPU that is not there.
+    """
     import torch
 
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name is None:
-        if torch.cuda.is_available():
-            name = "cuda"
-        elif torch.backends.mps.is_available():
-            name = "mps"
-        else:
-            name = "cpu"
-    return torch.device(name)
+        name = next((kind for kind, found in there.items() if found), "cpu")
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device is {name!r}; give cpu, cuda (a GPU) or mps.") from None
+    if not there.get(found.type, True):
+        raise ValueError(f"device is {name!r}, and PyTorch finds no such GPU here; give cpu, or leave device out.")
+    return found

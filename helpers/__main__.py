@@ -4,6 +4,7 @@ PyTorch is imported only when there is something to compute, so that the help co
 """
 
 import argparse
+import codecs
 import os
 import sys
 
@@ -29,6 +30,13 @@ def positive(kind):
     return number
 
 
+def seed(text):
+    """A number that all generators of random numbers take."""
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands, with an example for each."""
     plain = argparse.RawDescriptionHelpFormatter
@@ -36,39 +44,40 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m helpers", description="Your own generative model, from a folder of images or sounds, or texts.",
         epilog=f"example: python -m helpers fit data/samples/leaves --out leaves --minutes 2\n\n{CODES}",
         formatter_class=plain,
-    )  # fmt: skip
+    )
     commands = top.add_subparsers(dest="command", metavar="fit | sample | info", required=True)
 
     def command(name, says, example):
         return commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", formatter_class=plain,
-                                   epilog=f"example: python -m helpers {example}\n\n{CODES}")  # fmt: skip
+                                   epilog=f"example: python -m helpers {example}\n\n{CODES}")
 
     fit = command("fit", "train a model, score it, check it for copying, draw samples; go on where it was stopped",
-                  f"fit data/samples/leaves --out leaves --minutes 2\n{PROCESSES}")  # fmt: skip
+                  f"fit data/samples/leaves --out leaves --minutes 2\n{PROCESSES}")
     fit.add_argument("path", metavar="PATH", help="a folder of images or sounds (subfolders are labels), or a text")
     fit.add_argument("--out", metavar="RUN", required=True, help="the folder for the model and all about it")
     fit.add_argument("--minutes", metavar="M", type=positive(float), help="how long to train, at most (2)")
     fit.add_argument("--epochs", metavar="E", type=positive(int), help="train for so many epochs instead, however long")
     fit.add_argument("--more", metavar="M", type=positive(float), help="train a finished run on for M minutes")
-    fit.add_argument("--kind", choices=("auto", "image", "sound", "text"), default="auto", help="what the data are")
+    fit.add_argument("--kind", metavar="KIND", help="what the data are: image, sound or text (what most files are)")
     fit.add_argument("--size", metavar="S", type=positive(float),
                      help="pixels of a side (images, 28), seconds (sounds, 1), characters of a piece (text, 100)")
-    fit.add_argument("--grey", action="store_true", help="make all images grey")
+    fit.add_argument("--grey", action="store_true", default=None, help="make all images grey")
+    fit.add_argument("--model", metavar="NAME", help="the family of models (vae)")
     fit.add_argument("--code", metavar="K", type=positive(int), help="numbers in a code (images 16, sounds 8, texts 4)")
-    fit.add_argument("--seed", metavar="S", type=int, default=0, help="of the split, the weights and the noise (0)")
+    fit.add_argument("--seed", metavar="S", type=seed, help="of the split, the weights and the noise (0)")
     fit.add_argument("--from", metavar="RUN", dest="start_from", help="start from the weights of another run")
-    fit.add_argument("--device", metavar="D", help="such as cpu or cuda; a GPU if there is one")
+    fit.add_argument("--device", metavar="D", help="cpu, cuda (a GPU) or mps; a GPU if there is one")
     fit.add_argument("--threads", metavar="T", type=positive(int), default=1,
-                     help="for small models one is fastest, and gives the same numbers everywhere (1)")  # fmt: skip
+                     help="for small models one is fastest, and gives the same numbers everywhere (1)")
 
     sample = command("sample", "draw from a finished run", "sample leaves -n 9 --label oak --seed 1 --out oaks.png")
     sample.add_argument("run", metavar="RUN", help="the folder that fit has made")
     sample.add_argument("-n", metavar="N", type=positive(int), default=16, help="how many (16)")
     sample.add_argument("--label", metavar="L", help="one label only; by default all in turn, the same codes for each")
-    sample.add_argument("--seed", metavar="S", type=int, default=0, help="another seed, other samples (0)")
+    sample.add_argument("--seed", metavar="S", type=seed, default=0, help="another seed, other samples (0)")
     sample.add_argument("--out", metavar="FILE",
                         help="a PNG of images; a PNG of spectrograms, with FLAC or WAV files beside it; a text file, "
-                        "which is printed if there is no FILE (samples)")  # fmt: skip
+                        "which is printed if there is no FILE (samples)")
 
     info = command("info", "say what a run is: its data, its figures, its limits", "info leaves")
     info.add_argument("run", metavar="RUN", help="the folder that fit has made")
@@ -77,32 +86,52 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments=None) -> int:
     """Run one command; returns the exit code. Errors are one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="plainly")
     try:
         given = parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has said what was wrong, or has shown the help
         return stop.code or DONE
     try:
-        return {"fit": _fit, "sample": _sample, "info": _info}[given.command](given)
+        code = {"fit": _fit, "sample": _sample, "info": _info}[given.command](given)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         _complain(_stopped(given))
         return STOPPED
+    except BrokenPipeError:  # whoever read what is printed has seen enough, as in … | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except Exception as error:
         return _answer(error)
+
+
+def _plainly(error):
+    """Characters that a console cannot show: signs as letters that look alike, all others as their numbers."""
+    alike = {"×": "x", "–": "-", "—": "-", "…": "...", "’": "'", "“": '"', "”": '"', "±": "+-", "é": "e"}
+    found = "".join(alike.get(c) or c.encode("ascii", "backslashreplace").decode() for c in
+                    error.object[error.start : error.end])
+    return found, error.end
+
+
+codecs.register_error("plainly", _plainly)
 
 
 def _answer(error) -> int:
     """Say an error that was meant for people, and which exit code it has; any other goes on."""
     from helpers.checkpoints import CheckpointError
     from helpers.data import DataError
+    from helpers.disk import DiskError
     from helpers.runs import RunError
     from helpers.training import TrainingError
 
-    kinds = ((DataError, DATA), (TrainingError, TRAINING), ((RunError, CheckpointError), RUN), (ValueError, USAGE),
-             (OSError, TRAINING), (MemoryError, TRAINING))  # fmt: skip
+    kinds = ((DataError, DATA), (TrainingError, TRAINING), ((RunError, CheckpointError, DiskError), RUN),
+             (ValueError, USAGE), (OSError, TRAINING), (MemoryError, TRAINING))
     for kind, code in kinds:
         if isinstance(error, kind):
             if isinstance(error, MemoryError):
-                text = "The memory does not suffice; give a smaller --size, or fewer examples."
+                text = "Not enough memory; give a smaller --size, or fewer examples."
             elif isinstance(error, OSError):
                 text = f"{error.filename or 'a file'}: cannot be read or written ({error.strerror}); check the disk."
             else:
@@ -129,20 +158,22 @@ def _stopped(given):
 def _fit(given):
     import torch
 
-    from helpers import runs
+    from helpers import device, runs, senses
 
     torch.set_num_threads(given.threads)
-    minutes = given.minutes if given.minutes or given.epochs else 2.0
-    options = {"grey": True} if given.grey else {}
+    device(given.device)  # refused before anything is read
     first = int(os.environ.get("RANK", 0)) == 0
-    data = runs.read(given.path, given.kind, given.size, given.seed, **options)
+    # What is not given is as the run was begun, if there is one.
+    before = runs.begun_with(given.out).get("origin", {})
+    origin = {name: before[name] if getattr(given, name) is None and name in before else getattr(given, name)
+              for name in ("kind", "size", "seed")}
+    options = {"grey": True} if given.grey else before.get("options", {})
+    data = senses.read(given.path, origin["kind"] or "auto", origin["size"], origin["seed"] or 0, given.out, **options)
     if first:
         data.describe()
     choices = {"code": given.code} if given.code else {}
-    run = runs.fit(
-        given.path, given.out, minutes=minutes, epochs=given.epochs, more=given.more, kind=given.kind, size=given.size,
-        seed=given.seed, start_from=given.start_from, device=given.device, options=options, data=data, **choices,
-    )  # fmt: skip
+    run = runs.fit(data, given.out, minutes=given.minutes, epochs=given.epochs, more=given.more, model=given.model,
+                   seed=given.seed, start_from=given.start_from, device=given.device, **choices)
     if first:
         print(f"samples: {', '.join(sorted(str(p) for p in run.path.glob('samples.*')))}")
     return DONE
@@ -151,16 +182,17 @@ def _fit(given):
 def _sample(given):
     import torch
 
-    from helpers import runs
+    from helpers import runs, senses
 
     torch.set_num_threads(1)
-    run = runs.open(given.run)
-    generator = torch.Generator().manual_seed(given.seed)
-    samples = run.sample(given.n, given.label, generator)
-    if run.kind == "text" and given.out is None:
-        print("\n".join(samples.x))
+    run = runs.load(given.run)
+    samples = run.sample(given.n, given.label, torch.Generator().manual_seed(given.seed))
+    own = senses.sense(run.kind)
+    if own.PRINTED and given.out is None:
+        [printed] = own.files(samples.x, samples.labels).values()
+        print(printed.decode(), end="")
         return DONE
-    files = runs.sheet(samples, given.out or "samples", run.kind)
+    files = runs.sheet(samples, given.out or "samples", run.kind, run=run.path)
     print("\n".join(map(str, files)))
     return DONE
 
@@ -168,7 +200,7 @@ def _sample(given):
 def _info(given):
     from helpers import runs
 
-    runs.open(given.run).describe()
+    runs.load(given.run).describe()
     return DONE
 
 

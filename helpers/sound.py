@@ -7,9 +7,11 @@ import base64
 import io
 import math
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from helpers.data.dataset import DataError
@@ -19,30 +21,32 @@ N_FFT, HOP = 1024, 320  # samples: windows of 64 ms, one every 20 ms
 FLOOR = 1e-3  # magnitudes below this, 60 dB under a full sine, count as silence
 MIN_SECONDS, MAX_SECONDS = 0.05, 60.0
 
+Array = npt.ArrayLike | torch.Tensor
 
-def _rows(wave) -> torch.Tensor:
+
+def _rows(wave: Array) -> torch.Tensor:
     wave = torch.as_tensor(np.asarray(wave) if not isinstance(wave, torch.Tensor) else wave, dtype=torch.float32)
     return wave[None] if wave.dim() == 1 else wave
 
 
-def stft(wave, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
+def stft(wave: Array, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
     """The short-time Fourier transform of waves (N, samples): complex (N, n_fft/2 + 1, 1 + samples // hop_length).
 
     Hann windows, centred on multiples of hop_length. Scaled so that a sine of amplitude 1 has magnitude 1.
     """
     window = torch.hann_window(n_fft)
     spectrum = torch.stft(_rows(wave), n_fft, hop_length, window=window, center=True, pad_mode="constant",
-                          return_complex=True)  # fmt: skip
+                          return_complex=True)
     return spectrum * (2 / window.sum())
 
 
-def istft(spectrum, samples: int, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
+def istft(spectrum: torch.Tensor, samples: int, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
     """The wave (N, samples) whose transform is nearest to ``spectrum`` in squared error (Griffin and Lim, 1984)."""
     window = torch.hann_window(n_fft)
     return torch.istft(spectrum * (window.sum() / 2), n_fft, hop_length, window=window, center=True, length=samples)
 
 
-def log_magnitude(wave, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
+def log_magnitude(wave: Array, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
     """Natural logarithm of magnitudes, floored at 60 dB below a full sine: (N, frequencies, frames), -6.9 to 0."""
     return stft(wave, n_fft, hop_length).abs().clamp(min=FLOOR).log()
 
@@ -54,8 +58,15 @@ def mel_filters(n_mels: int = 64, sample_rate: int = SAMPLE_RATE, n_fft: int = N
     return torch.as_tensor(librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels))
 
 
-def griffin_lim(magnitude, samples: int, iterations: int = 32, momentum: float = 0.99, n_fft: int = N_FFT,
-                hop_length: int = HOP, generator=None) -> torch.Tensor:  # fmt: skip
+def griffin_lim(
+    magnitude: Array,
+    samples: int,
+    iterations: int = 32,
+    momentum: float = 0.99,
+    n_fft: int = N_FFT,
+    hop_length: int = HOP,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
     """A wave (N, samples) whose magnitudes come close to ``magnitude`` (N, frequencies, frames), from random phases.
 
     Back and forth between the phases of a real wave and the magnitudes asked for (Griffin and Lim, 1984), with
@@ -75,20 +86,20 @@ def griffin_lim(magnitude, samples: int, iterations: int = 32, momentum: float =
     return torch.cat(waves)
 
 
-def spectral_convergence(wave, magnitude, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
+def spectral_convergence(wave: Array, magnitude: Array, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
     """How far the magnitudes of waves are from those asked for: (N,), the norm of the difference over the norm."""
     magnitude = torch.as_tensor(magnitude, dtype=torch.float32)
     difference = stft(wave, n_fft, hop_length).abs() - magnitude
     return difference.flatten(1).norm(dim=1) / magnitude.flatten(1).norm(dim=1)
 
 
-def log_spectral_distance(a, b) -> np.ndarray:
+def log_spectral_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
     """Root mean square difference of log-magnitudes (N, frequencies, frames), in dB: (N,)."""
-    a, b = (np.asarray(s, np.float32).reshape(len(s), -1) for s in (a, b))
-    return 20 / math.log(10) * np.sqrt(((a - b) ** 2).mean(axis=1))
+    difference = np.asarray(a, np.float32) - np.asarray(b, np.float32)
+    return 20 / math.log(10) * np.sqrt((difference.reshape(len(difference), -1) ** 2).mean(axis=1))
 
 
-def pitch(wave, sample_rate: int = SAMPLE_RATE, low: float = 100.0, high: float = 1200.0) -> np.ndarray:
+def pitch(wave: Array, sample_rate: int = SAMPLE_RATE, low: float = 100.0, high: float = 1200.0) -> np.ndarray:
     """The fundamental frequency of notes (N, samples), in Hz: (N,); NaN where there is silence or no period.
 
     YIN (de Cheveigné and Kawahara, 2002): the difference of the wave and itself, shifted, divided by its running
@@ -142,19 +153,24 @@ def _dip(curve, n, f, lag):
     return lag + np.where(bend > 1e-12, 0.5 * (left - right) / np.where(bend > 1e-12, bend, 1), 0).clip(-1, 1)
 
 
-def cents(f, reference):
+def cents(f: npt.ArrayLike, reference: npt.ArrayLike) -> np.ndarray:
     """The interval from ``reference`` to ``f``, in hundredths of a semitone."""
     return 1200 * np.log2(np.asarray(f) / np.asarray(reference))
 
 
-def normalise(wave, peak: float = 0.9) -> np.ndarray:
+def normalise(wave: npt.ArrayLike, peak: float = 0.9) -> np.ndarray:
     """The wave with its highest point at ``peak``, or as it is if it is silent; nothing is clipped."""
     wave = np.asarray(wave, np.float32)
     top = np.abs(wave).max(axis=-1, keepdims=True)
     return np.where(top > 1e-6, peak * wave / np.maximum(top, 1e-6), wave)
 
 
-def load(path, sample_rate: int = SAMPLE_RATE, min_seconds: float = MIN_SECONDS, max_seconds: float = MAX_SECONDS):
+def load(
+    path: str | Path,
+    sample_rate: int = SAMPLE_RATE,
+    min_seconds: float = MIN_SECONDS,
+    max_seconds: float = MAX_SECONDS,
+) -> np.ndarray:
     """Read a sound file (WAV, FLAC, OGG, MP3) as mono at ``sample_rate``: (samples,), float32, peak at 0.9.
 
     Channels are averaged; other rates are resampled (soxr). Raises DataError, in one sentence, for what cannot be
@@ -171,7 +187,7 @@ def load(path, sample_rate: int = SAMPLE_RATE, min_seconds: float = MIN_SECONDS,
                 raise DataError(f"{path.name}: holds no sound at all (0 samples); leave the file out.")
             if seconds > max_seconds:  # before it is read
                 raise DataError(f"{path.name}: is {seconds:.0f} seconds long, and more than {max_seconds:g} were not "
-                                "expected; cut it into single notes or phrases.")  # fmt: skip
+                                "expected; cut it into single notes or phrases.")
             wave = file.read(dtype="float32", always_2d=True).mean(axis=1)
     except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError) as error:
         reason = str(error).rstrip(".").split(": ")[-1]
@@ -180,17 +196,23 @@ def load(path, sample_rate: int = SAMPLE_RATE, min_seconds: float = MIN_SECONDS,
     return prepare(wave, rate, path.name, sample_rate, min_seconds)
 
 
-def prepare(wave, rate: int, name: str = "sound", sample_rate: int = SAMPLE_RATE, min_seconds: float = MIN_SECONDS):
+def prepare(
+    wave: npt.ArrayLike,
+    rate: int,
+    name: str = "sound",
+    sample_rate: int = SAMPLE_RATE,
+    min_seconds: float = MIN_SECONDS,
+) -> np.ndarray:
     """Check a mono wave (samples,) at ``rate``, resample it to ``sample_rate`` and set its peak to 0.9."""
     import soxr
 
     wave = np.asarray(wave, np.float32)
     if not np.isfinite(wave).all():
         raise DataError(f"{name}: {(~np.isfinite(wave)).sum()} of {len(wave)} samples are NaN or infinite; record or "
-                        "convert it again.")  # fmt: skip
+                        "convert it again.")
     if len(wave) < min_seconds * rate:
         raise DataError(f"{name}: lasts {len(wave) / rate:.3f} seconds, and at least {min_seconds:g} are needed; leave "
-                        "it out.")  # fmt: skip
+                        "it out.")
     if np.abs(wave).max() < 1e-5:
         raise DataError(f"{name}: is silent from beginning to end; leave it out.")
     if rate != sample_rate:
@@ -198,7 +220,7 @@ def prepare(wave, rate: int, name: str = "sound", sample_rate: int = SAMPLE_RATE
     return normalise(wave)
 
 
-def fit_length(wave, samples: int, fade: int = 320) -> np.ndarray:
+def fit_length(wave: npt.ArrayLike, samples: int, fade: int = 320) -> np.ndarray:
     """The wave cut to ``samples``, with a short fade, or filled up with silence."""
     wave = np.asarray(wave, np.float32)
     if len(wave) >= samples:
@@ -208,7 +230,7 @@ def fit_length(wave, samples: int, fade: int = 320) -> np.ndarray:
     return np.pad(wave, (0, samples - len(wave)))
 
 
-def encode(wave, sample_rate: int = SAMPLE_RATE, format: str = "mp3") -> bytes:
+def encode(wave: npt.ArrayLike, sample_rate: int = SAMPLE_RATE, format: str = "mp3") -> bytes:
     """The wave (samples,) as the bytes of a sound file: "mp3" (small), "wav" or "flac" (exact)."""
     import soundfile
 
@@ -217,7 +239,7 @@ def encode(wave, sample_rate: int = SAMPLE_RATE, format: str = "mp3") -> bytes:
     return file.getvalue()
 
 
-def show(wave, label: str, sample_rate: int = SAMPLE_RATE, format: str = "mp3"):
+def show(wave: npt.ArrayLike, label: str, sample_rate: int = SAMPLE_RATE, format: str = "mp3") -> None:
     """Show a player for the wave in a notebook. ``label`` says what there is to hear, also where sound is stripped."""
     from IPython.display import display
 
@@ -227,7 +249,12 @@ def show(wave, label: str, sample_rate: int = SAMPLE_RATE, format: str = "mp3"):
     display({"text/html": html, "text/plain": f"sound: {label}"}, raw=True)
 
 
-def melody(notes, tune, beat: float = 0.3, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+def melody(
+    notes: Mapping[int, np.ndarray],
+    tune: Sequence[tuple[int | None, float]],
+    beat: float = 0.3,
+    sample_rate: int = SAMPLE_RATE,
+) -> np.ndarray:
     """Notes laid out in time: ``notes`` maps a pitch to its wave, ``tune`` lists (pitch, beats); None is a rest."""
     starts = np.cumsum([0] + [beats for _, beats in tune]) * beat * sample_rate
     longest = max(len(w) for w in notes.values())

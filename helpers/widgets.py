@@ -5,18 +5,28 @@ They need a running kernel. Where a notebook is only read, a still picture stand
 
 import html
 import io
+import itertools
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from helpers import sound
 from helpers.data import colours, glyphs
-from helpers.disk import write_bytes
+from helpers.data.text import Vocabulary
+from helpers.disk import DiskError, write_new
+from helpers.models import VAE, SetVAE
+from helpers.models.texts import LanguageModel
 from helpers.plotting import montage
 
+Directions = Sequence[tuple[str, ArrayLike]]  # a name and a vector (K,) each
 
-def png(grey) -> bytes:
+
+def png(grey: ArrayLike) -> bytes:
     """Grey levels (H, W), 0 for paper to 1 for ink, as the bytes of a PNG."""
     from PIL import Image
 
@@ -32,7 +42,7 @@ class Sliders:
     ``redraw()`` and put what they show into ``self.below``.
     """
 
-    def __init__(self, model, directions, centre=None):
+    def __init__(self, model: VAE, directions: Directions, centre: ArrayLike | None = None):
         import ipywidgets as widgets
 
         self.model = model
@@ -45,7 +55,7 @@ class Sliders:
         ]
         self.random = widgets.Button(description="surprise me")
         self.reset = widgets.Button(description="back to the middle")
-        self.below = []
+        self.below: list[Any] = []
         self._quiet = False
         for slider in self.sliders:
             slider.observe(lambda change: self._changed(), names="value")
@@ -57,7 +67,7 @@ class Sliders:
         """The code that the sliders stand for: (1, K)."""
         return (self.centre + torch.tensor([s.value for s in self.sliders]) @ self.vectors)[None]
 
-    def set(self, values):
+    def set(self, values: Iterable[float]) -> None:
         """Move all sliders, and draw once."""
         self._quiet = True
         for slider, value in zip(self.sliders, values, strict=True):
@@ -69,10 +79,11 @@ class Sliders:
         if not self._quiet:
             self.redraw()
 
-    def redraw(self):
+    def redraw(self) -> None:
+        """Show what the code stands for."""
         raise NotImplementedError
 
-    def show(self):
+    def show(self) -> Any:
         """The widget, for the end of a cell."""
         import ipywidgets as widgets
 
@@ -84,10 +95,12 @@ class Sliders:
 class TypefaceDesigner(Sliders):
     """Sliders that redraw an alphabet; a field that sets a word in it; a button that saves both as PNG.
 
-    model: a VAE of fonts (notebook 06). directions: (name, vector) each, see :class:`Sliders`.
+    model: a VAE of fonts, as in the lesson Images: draw a new typeface. directions: (name, vector) each, see
+    :class:`Sliders`.
     """
 
-    def __init__(self, model, directions, centre=None, word="From Encoder to Generator", folder="."):
+    def __init__(self, model: SetVAE, directions: Directions, centre: ArrayLike | None = None,
+                 word: str = "From Encoder to Generator", folder: str | os.PathLike = "."):
         import ipywidgets as widgets
 
         super().__init__(model, directions, centre)
@@ -101,26 +114,29 @@ class TypefaceDesigner(Sliders):
         self.redraw()
 
     @torch.no_grad()
-    def redraw(self):
+    def redraw(self) -> None:
         """Decode the code under all characters, and draw them."""
         self.alphabet = self.model.expect(self.code, torch.arange(len(glyphs.CHARACTERS)))[0].numpy()  # (62, 784)
         large = glyphs.enlarge(self.alphabet, times=2)  # (62, 56, 56)
         self.sheet.value = png(montage(large, columns=31, shape=large.shape[1:], gap=0))
         self.draw_word()
 
-    def draw_word(self):
+    def draw_word(self) -> None:
         """Set the text of the field in the present alphabet."""
         self.line.value = png(glyphs.set_text(self.alphabet, self.word.value))
 
     def save(self) -> list[Path]:
-        """Write the alphabet and the word as PNG files, beside the notebook, under names not yet taken."""
-        number = 1
-        while (self.folder / f"typeface-{number}-alphabet.png").exists():
-            number += 1
-        files = [self.folder / f"typeface-{number}-{part}.png" for part in ("alphabet", "word")]
+        """Write the alphabet and the word as PNG files, beside the notebook, under a number that both names have free."""
+        for number in itertools.count(1):
+            files = [self.folder / f"typeface-{number}-{part}.png" for part in ("alphabet", "word")]
+            if not any(map(os.path.lexists, files)):
+                break
         try:
             for file, picture in zip(files, (self.sheet.value, self.line.value), strict=True):
-                write_bytes(file, bytes(picture))
+                write_new(file, bytes(picture))
+        except DiskError as error:  # somebody was quicker
+            self.said.value = str(error)
+            return []
         except OSError as error:
             self.said.value = f"{files[0].parent} cannot be written to ({error.strerror}); choose another folder."
             return []
@@ -128,14 +144,14 @@ class TypefaceDesigner(Sliders):
         return files
 
 
-def spectrogram_png(log_magnitude, height: int = 260, times: int = 2) -> bytes:
+def spectrogram_png(log_magnitude: ArrayLike, height: int = 260, times: int = 2) -> bytes:
     """Log-magnitudes (frequencies, frames) as the bytes of a PNG, low frequencies at the bottom, loud is bright."""
     import matplotlib.pyplot as plt
     from PIL import Image
 
     part = np.clip((np.asarray(log_magnitude)[:height][::-1] + 7) / 6.5, 0, 1)
-    colours = (255 * plt.get_cmap("magma")(part)[..., :3]).astype(np.uint8)
-    image = Image.fromarray(colours.repeat(times, axis=0).repeat(2 * times, axis=1))
+    rgb = (255 * plt.get_cmap("magma")(part)[..., :3]).astype(np.uint8)
+    image = Image.fromarray(rgb.repeat(times, axis=0).repeat(2 * times, axis=1))
     file = io.BytesIO()
     image.save(file, format="png")
     return file.getvalue()
@@ -144,10 +160,12 @@ def spectrogram_png(log_magnitude, height: int = 260, times: int = 2) -> bytes:
 class InstrumentDesigner(Sliders):
     """Sliders that redraw the spectrogram of a scale; a button that plays a tune on the instrument.
 
-    model: a VAE of instruments (notebook 07). tune: (pitch, beats) each; ``first`` is the pitch of label 0.
+    model: a VAE of instruments, as in the lesson Audio: play a new instrument. tune: (pitch, beats) each, None for a
+    rest; ``first`` is the pitch of label 0.
     """
 
-    def __init__(self, model, directions, centre=None, tune=((60, 1), (64, 1), (67, 2)), first: int = 48):
+    def __init__(self, model: SetVAE, directions: Directions, centre: ArrayLike | None = None,
+                 tune: Iterable[tuple[int | None, float]] = ((60, 1), (64, 1), (67, 2)), first: int = 48):
         import ipywidgets as widgets
 
         super().__init__(model, directions, centre)
@@ -160,13 +178,13 @@ class InstrumentDesigner(Sliders):
         self.redraw()
 
     @torch.no_grad()
-    def redraw(self):
+    def redraw(self) -> None:
         """Decode the code under the pitches of the tune, and draw their spectrograms side by side."""
         labels = torch.tensor([p - self.first for p in self.pitches])
         self.notes = self.model.expect(self.code, labels)[0]  # (pitches, frequencies, frames)
         self.picture.value = spectrogram_png(torch.cat(list(self.notes), dim=1))
 
-    def play(self):
+    def play(self) -> None:
         """Turn the notes into sound (Griffin-Lim), set the tune, and show a player that starts by itself."""
         import ipywidgets as widgets
 
@@ -180,32 +198,31 @@ class InstrumentDesigner(Sliders):
 class ColourNamer:
     """Pick a colour, get names for it, at once; a slider for the temperature, a button for other names.
 
-    model: a model of names that is told a colour in Oklab (notebook 08), with the ``vocabulary`` of its data.
-    The same colour, temperature and number of the draw give the same names.
+    model: a model of names that is told a colour in Oklab, as in the lesson Text: name a colour, with the
+    ``vocabulary`` of its data. The same colour, temperature and number of the draw give the same names.
     """
 
-    def __init__(self, model, vocabulary, colour: str = "#35ad6b", n: int = 5, temperature: float = 0.8):
+    def __init__(self, model: LanguageModel, vocabulary: Vocabulary, colour: str = "#35ad6b", n: int = 5, temperature: float = 0.8):
         import ipywidgets as widgets
 
         self.model, self.vocabulary, self.n, self.draw = model, vocabulary, n, 0
         self.names: list[str] = []
         self.picker = widgets.ColorPicker(value=colour, description="colour")
         whole = dict(description_width="initial")  # or the label is cut
-        self.temperature = widgets.FloatSlider(
-            temperature, min=0.2, max=1.4, step=0.1, description="temperature", style=whole
-        )
+        self.temperature = widgets.FloatSlider(temperature, min=0.2, max=1.4, step=0.1, description="temperature",
+                                               style=whole)
         self.again, self.sheet = widgets.Button(description="other names"), widgets.HTML()
         for control in (self.picker, self.temperature):
             control.observe(lambda change: self.redraw(), names="value")
         self.again.on_click(lambda button: self.next())
         self.redraw()
 
-    def next(self):
+    def next(self) -> None:
         """Draw other names for the same colour."""
         self.draw += 1
         self.redraw()
 
-    def redraw(self):
+    def redraw(self) -> None:
         """Draw ``n`` names for the colour of the picker, and show them on it."""
         from matplotlib.colors import to_hex, to_rgb
 
@@ -217,9 +234,9 @@ class ColourNamer:
         paper, ink = to_hex(rgb), "white" if c[0] < 0.65 else "black"
         lines = "".join(f"<div>{html.escape(name) or '(no name)'}</div>" for name in self.names)
         self.sheet.value = (f'<div style="background:{paper}; color:{ink}; width:360px; padding:12px; '
-                            f'font-size:18px; line-height:1.5">{lines}</div>')  # fmt: skip
+                            f'font-size:18px; line-height:1.5">{lines}</div>')
 
-    def show(self):
+    def show(self) -> Any:
         """The widget, for the end of a cell."""
         import ipywidgets as widgets
 

@@ -1,11 +1,15 @@
 """The Dataset and the digits: what comes in is checked, what comes out is disjoint and balanced."""
 
+import os
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.data import DataError, Dataset, batches, digits
+from helpers.data import DataError, Dataset, batches, cache, dataset, digits
+from helpers.data.dataset import as_floats
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +191,147 @@ def test_groups_are_described(capsys):
     grouped(group_names=tuple("uvwxyz"), valid=[4], test=[0, 5]).describe()
     out = capsys.readouterr().out
     assert "test        8 examples in    2 groups: u, z" in out
+
+
+# --- bytes ---------------------------------------------------------------------------------------------
+
+
+def test_only_bytes_are_grey_levels():
+    x = np.arange(256, dtype=np.uint8).reshape(4, 64)
+    floats = as_floats(x)
+    assert floats.dtype == np.float32 and floats[0, 0] == 0 and floats[-1, -1] == 1
+    assert np.array_equal(np.round(255 * floats), x) and np.array_equal(floats, x / np.float32(255))
+    for dtype in (np.int8, np.uint16, np.int64, np.float16, np.float32, np.float64, bool):
+        other = np.ones((2, 3), dtype)
+        assert as_floats(other) is other
+
+
+def test_a_data_set_of_bytes_stays_one_until_a_batch_is_made(capsys):
+    x = np.random.default_rng(0).integers(0, 256, (40, 3, 5, 5), np.uint8)
+    x[:4, 0, 0, 0] = 0, 255, 0, 255
+    data = Dataset.make("bytes", x, np.arange(40) % 2, low=0, high=1, kind="image")
+    same = Dataset.make("bytes", x / np.float32(255), np.arange(40) % 2, low=0, high=1, kind="image")
+    for split in ("train", "valid", "test"):
+        part, other = getattr(data, split), getattr(same, split)
+        assert part.x.dtype == np.uint8 and np.array_equal(part.index, other.index)
+        both = [list(p.batches(7, np.random.default_rng(1))) for p in (part, other)]
+        for (a, c), (b, d) in zip(*both, strict=True):
+            assert a.dtype == np.float32 and np.array_equal(a, b) and np.array_equal(c, d)
+    data.describe()
+    out = capsys.readouterr().out
+    same.describe()
+    assert "40 examples of 3 × 5 × 5, values 0 to 1\n" in out and capsys.readouterr().out == out
+
+
+def test_duplicates_among_bytes_are_those_among_numbers():
+    x = np.random.default_rng(0).integers(0, 2, (300, 2, 4), np.uint8)
+    data, same = Dataset.make("bytes", x), Dataset.make("bytes", x / np.float32(255))
+    assert len(data) < data.found == 300
+    assert np.array_equal(as_floats(data.x), same.x) and np.array_equal(data.test.index, same.test.index)
+
+
+def test_sets_of_bytes_are_bytes():
+    x = np.random.default_rng(0).integers(1, 256, (12, 5), np.uint8)
+    data = Dataset.make("sets", x, np.tile([0, 1], 6), group=np.repeat(np.arange(6), 2))
+    assert data.sets("train").x.dtype == np.uint8 and set(data.sets("train").x.ravel()) <= set(x.ravel())
+
+
+def test_a_data_set_may_know_how_it_was_read():
+    data = Dataset.make("toy", X)
+    assert data.origin == {} and data.kind == "" and Dataset.make("toy", X).origin is not data.origin
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_checking_and_splitting_take_little_memory(monkeypatch, dtype):
+    """A block at a time; what is left when duplicates are removed is the one copy."""
+    monkeypatch.setattr(dataset, "BLOCK", 1 << 16)
+    x = np.random.default_rng(0).integers(0, 2, (500, 5000)).astype(dtype)
+    for copy in (False, True):
+        if copy:
+            x[7] = x[3]
+        tracemalloc.start()
+        try:
+            data = Dataset.make("large", x, low=0, high=1)
+            data.describe()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert len(data) == 500 - copy and peak < (0.2 + copy) * x.nbytes
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"), [(np.nan, "hold NaN or infinity, the first in row 5"), (3.0, "row 5 spans 0 to 3")]
+)
+def test_bad_rows_are_found_in_whichever_block_they_are(monkeypatch, spoil, message):
+    monkeypatch.setattr(dataset, "BLOCK", 32)
+    x = np.zeros((10, 2, 3))
+    x[5, 1, 2] = spoil
+    with pytest.raises(DataError, match=message):
+        Dataset.make("bad", x, low=0, high=1)
+
+
+# --- the cache -------------------------------------------------------------------------------------------
+
+
+def made(calls):
+    return lambda: calls.append(1) or {"a": np.arange(1000), "b": np.ones((2, 3))}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty cache."""
+    monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_arrays_are_made_once_for_each_recipe(folder):
+    calls = []
+    for recipe in (b"one", b"one", b"two", b"one"):
+        assert {key: value.shape for key, value in cache.cached("x", recipe, made(calls)).items()} == {
+            "a": (1000,), "b": (2, 3)}
+    assert len(calls) == 2 == len(list(folder.iterdir()))
+
+
+@pytest.mark.parametrize("damage", [
+    lambda c: b"", lambda c: b"my own notes", lambda c: c[: len(c) // 2], lambda c: c[:80] + b"!!!!" + c[84:],
+    lambda c: c[:300] + bytes(300) + c[600:]])
+def test_a_damaged_file_is_moved_aside_and_made_again(folder, damage):
+    calls = []
+    cache.cached("x", b"", made(calls))
+    [file] = folder.iterdir()
+    bad = [damage(file.read_bytes()), b"damaged once more"]
+    for content in bad:
+        file.write_bytes(content)
+        assert cache.cached("x", b"", made(calls))["a"][-1] == 999
+    assert len(calls) == 3 and cache.cached("x", b"", made(calls)) and len(calls) == 3  # the new one is good
+    aside = [folder / f"{file.name}{end}.damaged" for end in ("", "-2")]
+    assert [path.read_bytes() for path in aside] == bad and set(folder.iterdir()) == {file, *aside}
+
+
+def test_what_cannot_be_moved_aside_is_not_overwritten(folder, monkeypatch):
+    cache.cached("x", b"", made([]))
+    [file] = folder.iterdir()
+    file.write_bytes(b"mine")
+
+    def fails(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "rename", fails)
+    assert cache.cached("x", b"", made([]))["a"][-1] == 999
+    assert file.read_bytes() == b"mine" and list(folder.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "a full disk"])
+def test_where_nothing_can_be_written_arrays_are_made_each_time(folder, monkeypatch, obstacle):
+    calls = []
+    if obstacle == "a file":
+        folder.write_text("in the way")
+    else:
+        def full(out, **arrays):
+            out.write(b"half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(np, "savez", full)
+    for _ in range(2):
+        assert cache.cached("x", b"", made(calls))["a"][-1] == 999
+    assert len(calls) == 2 and (folder.is_file() or not list(folder.iterdir()))

@@ -3,7 +3,6 @@
 No test reaches the internet: each starts a server on this machine, with small files and hashes of its own.
 """
 
-import errno
 import functools
 import gzip
 import hashlib
@@ -12,16 +11,13 @@ import io
 import os
 import re
 import socket
-import stat
 import struct
 import subprocess
 import sys
 import tarfile
 import threading
 import time
-import tracemalloc
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +87,8 @@ def server(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty cache."""
+    """An empty cache, and nobody who watches."""
+    monkeypatch.setenv(VARIABLE, "milestones")
     monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
     return tmp_path / "cache"
 
@@ -166,14 +163,14 @@ def shakespeare_files():
 
 
 FILES = {"mnist": mnist_files, "fashion_mnist": mnist_files, "spoken_digits": spoken_files, "names": names_files,
-         "shakespeare": shakespeare_files}  # fmt: skip
+         "shakespeare": shakespeare_files}
 
 
 def zipped(members):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(name if isinstance(name, zipfile.ZipInfo) else zipfile.ZipInfo(name), content)
+            archive.writestr(zipfile.ZipInfo(name), content)
     return file.getvalue()
 
 
@@ -231,31 +228,20 @@ def test_the_official_test_images_are_the_test_split(name, server, publish):
     publish(name)
     data = CALLS[name](base=server.base)
     test, test_labels, train, train_labels = pictures()
-    assert data.x.shape == (180 - 3, 784) and data.x.dtype == np.float32 and data.shape == (28, 28)
-    assert data.x.min() == 0 and data.x.max() == 1 and data.found == 180 and len(data.names) == 10
+    assert data.x.shape == (180 - 3, 784) and data.x.dtype == np.uint8 and data.shape == (28, 28)
+    assert data.found == 180 and len(data.names) == 10 and data.kind == "image"
+    [x] = [x for x, _ in data.test.batches(99, np.random.default_rng(0))]
+    assert x.dtype == np.float32 and x.max() == 1
 
     def images(x):
-        return {row.tobytes() for row in np.asarray(np.round(np.reshape(x, (len(x), -1)) * 255), np.uint8)}
+        return {row.tobytes() for row in x}
 
     parts = [images(part.x) for part in (data.train, data.valid, data.test)]
-    assert parts[2] == images(test / 255) and len(data.test) == 39  # all of them, each once
+    assert parts[2] == images(test) and len(data.test) == 39  # all of them, each once
     assert sum(map(len, parts)) == len(set.union(*parts)) == len(data)
-    assert parts[0] | parts[1] == images(train / 255) - parts[2] and 10 <= len(parts[1]) <= 30
+    assert parts[0] | parts[1] == images(train) - parts[2] and 10 <= len(parts[1]) <= 30
     for x, c in zip(np.concatenate([test, train]), np.concatenate([test_labels, train_labels])):
-        assert c in data.c[(data.x == x.ravel() / np.float32(255)).all(axis=1)]
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "message"),
-    [
-        ("t10k-labels-idx1-ubyte.gz", idx(np.zeros(39)), "40 images and 39 labels"),
-        ("train-images-idx3-ubyte.gz", idx(np.zeros((140, 20, 20))), "images of (20, 20) and of (28, 28) pixels"),
-        ("train-labels-idx1-ubyte.gz", idx(np.full(140, 10)), "label 10 has no name"),
-    ],
-)
-def test_images_and_labels_that_do_not_belong_together_are_refused(file, content, message, server, publish):
-    publish("mnist", {**mnist_files(), file: content})
-    refused(lambda: downloads.mnist(base=server.base), message)
+        assert c in data.c[(data.x == x.ravel()).all(axis=1)]
 
 
 def test_whole_speakers_are_held_out(server, publish, folder):
@@ -269,13 +255,36 @@ def test_whole_speakers_are_held_out(server, publish, folder):
     assert not [file for file in everything(folder) if "README" in file or "keep" in file]
 
 
-def test_a_recording_that_was_damaged_after_unpacking_is_repaired(server, publish, folder):
+@pytest.mark.parametrize("change", ["another content", "one more", "one less"])
+def test_what_lies_among_the_recordings_is_neither_overwritten_nor_deleted(change, server, publish, folder):
     publish("spoken_digits")
     data = downloads.spoken_digits(base=server.base, seconds=0.2)
     recording = folder / "spoken_digits" / "recordings" / "7" / "theo_1.wav"
-    recording.write_bytes(recording.read_bytes()[:-100] + bytes(100))
+    whole = recording.read_bytes()
     server.requests.clear()
-    assert np.array_equal(downloads.spoken_digits(base=server.base, seconds=0.2).x, data.x) and not server.requests
+    if change == "one less":
+        recording.unlink()
+        assert np.array_equal(downloads.spoken_digits(base=server.base, seconds=0.2).x, data.x) and not server.requests
+        assert recording.read_bytes() == whole
+        return
+    mine = recording if change == "another content" else recording.with_name("my own.wav")
+    mine.write_bytes(b"mine")
+    before = everything(folder)
+    refused(lambda: downloads.spoken_digits(base=server.base, seconds=0.2), mine, "published", "move it away",
+            "call again")
+    assert mine.read_bytes() == b"mine" and everything(folder) == before
+
+
+def test_an_archive_leads_nowhere_but_into_its_folder(tmp_path):
+    """Whatever the names in it say, and whatever its members are, only recordings are written, under our names."""
+    link = tarfile.TarInfo("recordings/2_mallory_0.wav")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    members = {"recordings/1_theo_0.wav": b"1", "../recordings/1_theo_1.wav": b"2", "/x/recordings/1_theo_2.wav": b"3"}
+    bad = {"recordings/../evil_0.wav": b"", "recordings/1_theo/../../x_0.wav": b"", "recordings/1_theo_0.wav/x": b"",
+           "recordings/1_../evil_0.wav": b"", "recordings/1_theo_0.wav\n": b"", link: b""}
+    (tmp_path / "a.tar.gz").write_bytes(tar(members | bad))
+    downloads.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert everything(tmp_path) == ["a.tar.gz", "out", "out/1", *(f"out/1/theo_{i}.wav" for i in range(3))]
 
 
 def test_names_and_shakespeare_are_texts(server, publish):
@@ -301,8 +310,9 @@ def closed_port():
 def test_without_a_connection_one_sentence_says_what_to_do(name, server, publish, folder):
     first = next(iter(publish(name)))
     base = f"http://127.0.0.1:{closed_port()}/files"
-    refused(lambda: CALLS[name](base=base), f"{first}: cannot be had from {base}/{first}", "there is no connection",
-            "nothing in the series needs it", "try again when online", f"into {folder / name} by hand")  # fmt: skip
+    refused(lambda: CALLS[name](base=base), f"{first}: could not be downloaded from {base}/{first}",
+            "there is no connection to it", "nothing in the series needs it", "try again when online",
+            f"into {folder / name} by hand")
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
@@ -321,38 +331,9 @@ def stalls(handler):
     handler.server.over.wait(10)
 
 
-def trickles(handler):
-    handler.begin(1000)
-    while not handler.server.over.wait(0.02):
-        handler.wfile.write(b"x")
-        handler.wfile.flush()
-
-
 def breaks(handler):
     handler.begin(1_000_000)
     handler.wfile.write(b"x" * 500)
-
-
-def breaks_in_chunks(handler):
-    handler.protocol_version = "HTTP/1.1"
-    handler.send_response(200)
-    handler.send_header("Transfer-Encoding", "chunked")
-    handler.end_headers()
-    handler.wfile.write(b"1f4\r\n" + b"x" * 500 + b"\r\n")
-    handler.close_connection = True
-
-
-def endless(handler):
-    handler.send_response(200)
-    handler.end_headers()
-    while not handler.server.over.is_set():
-        handler.wfile.write(b"x" * 100_000)
-
-
-def in_a_circle(handler):
-    handler.send_response(302)
-    handler.send_header("Location", handler.path)
-    handler.end_headers()
 
 
 @pytest.mark.parametrize(
@@ -360,13 +341,9 @@ def in_a_circle(handler):
     [
         (answer(404), "the server answered 404"),
         (answer(500), "the server answered 500"),
-        (silent, "or next to nothing, for 0.3 seconds"),
-        (stalls, "or next to nothing, for 0.3 seconds"),
-        (trickles, "or next to nothing, for 0.3 seconds"),
+        (silent, "the server sent nothing for 0.3 seconds"),
+        (stalls, "the server sent nothing for 0.3 seconds"),
         (breaks, "the connection broke off"),
-        (breaks_in_chunks, "the connection broke off"),
-        (endless, "another file than the one that was published"),
-        (in_a_circle, "TooManyRedirects"),
         (b"a page of some hotel, that asks for a password", "another file than the one that was published"),
         (b"", "another file than the one that was published"),
     ],
@@ -414,22 +391,31 @@ def test_what_arrived_before_a_failure_is_kept(server, publish, folder):
 
 
 @pytest.mark.parametrize("damage", [lambda c: c[:-1], lambda c: c[:7] + b"!" + c[8:], lambda c: b""])
-def test_a_damaged_file_in_the_cache_is_fetched_again(damage, server, publish, folder):
+def test_a_file_with_the_name_of_one_of_ours_is_neither_used_nor_overwritten(damage, server, publish, folder):
+    """It was not made here: what is downloaded gets its name only once its hash is right."""
     content = publish("shakespeare")["input.txt"]
-    downloads.shakespeare(base=server.base)
     file = folder / "shakespeare" / "input.txt"
+    file.parent.mkdir(parents=True)
     file.write_bytes(damage(content))
-    server.requests.clear()
-    downloads.shakespeare(base=server.base)
-    assert server.requests == ["/files/input.txt"] and file.read_bytes() == content
+    refused(lambda: downloads.shakespeare(base=server.base), file, "was not made by this program",
+            "move it away or delete it, and call again")
+    assert server.requests == [] and file.read_bytes() == damage(content)
     assert everything(folder) == ["shakespeare", "shakespeare/input.txt"]
+    file.rename(file.with_name("mine.txt"))
+    assert len(downloads.shakespeare(base=server.base)) and file.read_bytes() == content
 
 
-def test_a_damaged_file_is_never_used(server, publish, folder):
+def test_a_folder_or_a_link_in_the_place_of_a_file_is_left_as_it_is(server, publish, folder):
     publish("shakespeare")
-    downloads.shakespeare(base=server.base)
-    (folder / "shakespeare" / "input.txt").write_text("not Shakespeare " * 100)
-    refused(lambda: downloads.shakespeare(base=f"http://127.0.0.1:{closed_port()}"), "there is no connection")
+    file = folder / "shakespeare" / "input.txt"
+    file.mkdir(parents=True)
+    refused(lambda: downloads.shakespeare(base=server.base), file, "is a directory", "move it away")
+    file.rmdir()
+    if os.name != "nt":
+        file.symlink_to("nowhere")
+        refused(lambda: downloads.shakespeare(base=server.base), file, "no such file", "move it away")
+        assert file.is_symlink()
+    assert server.requests == []
 
 
 def test_a_file_that_was_put_there_by_hand_is_enough(server, publish, folder, capsys):
@@ -452,22 +438,6 @@ def slowly(content, server):
     return send
 
 
-def test_several_threads_may_fetch_at_the_same_time(server, publish, folder):
-    content = publish("shakespeare")["input.txt"]
-    server.files["/files/input.txt"] = slowly(content, server)
-    together = threading.Barrier(6)
-
-    def fetch(_):
-        together.wait()
-        [path] = downloads.fetch("shakespeare", server.base).values()
-        return path.read_bytes()
-
-    with ThreadPoolExecutor(6) as pool:
-        assert set(pool.map(fetch, range(6))) == {content}
-    assert len(server.requests) > 1  # or they were not there at the same time
-    assert everything(folder) == ["shakespeare", "shakespeare/input.txt"]
-
-
 def test_several_processes_may_fetch_and_unpack_at_the_same_time(server, publish, folder):
     content = publish("spoken_digits")["v1.0.9.tar.gz"]
     server.files["/files/v1.0.9.tar.gz"] = slowly(content, server)
@@ -482,7 +452,7 @@ def test_several_processes_may_fetch_and_unpack_at_the_same_time(server, publish
         input()
         for _ in range(2):
             [archive] = downloads.fetch("spoken_digits", {server.base!r}).values()
-            downloads.unpack(archive, archive.parent / "recordings", downloads._spoken)
+            downloads.unpack(archive, archive.parent / "recordings")
     """
     command = [sys.executable, "-c", code]
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -536,19 +506,19 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(obstacle, reason, server
     assert not folder.is_dir() or everything(folder) in ([], ["shakespeare"])
 
 
-def test_a_full_disk_while_unpacking_leaves_nothing(folder, tmp_path, monkeypatch):
-    archive = tmp_path / "a.zip"
-    archive.write_bytes(zipped({"one.txt": b"1", "two.txt": b"2"}))
-    write = Path.write_bytes
+def test_a_full_disk_while_unpacking_leaves_no_half_a_file(folder, tmp_path, monkeypatch):
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(tar({f"recordings/1_theo_{i}.wav": b"1" for i in range(2)}))
+    replace = os.replace
 
-    def fails(path, content):
-        if path.name == "two.txt":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(path, content)
+    def fails(source, target):
+        if str(target).endswith("theo_1.wav"):
+            raise OSError(28, "No space left on device")
+        return replace(source, target)
 
-    monkeypatch.setattr(Path, "write_bytes", fails)
+    monkeypatch.setattr(os, "replace", fails)
     refused(lambda: downloads.unpack(archive, folder / "there"), "cannot be written", "no space left")
-    assert everything(folder) == []
+    assert everything(folder) == ["there", "there/1", "there/1/theo_0.wav"]
 
 
 @pytest.mark.parametrize("watched", [True, False])
@@ -557,197 +527,7 @@ def test_a_bar_only_while_somebody_is_watching(watched, server, publish, monkeyp
         monkeypatch.delenv(VARIABLE, raising=False)
     publish("shakespeare")
     downloads.shakespeare(base=server.base)
-    assert ("input.txt" in capsys.readouterr().err) == watched
-
-
-# --- archives ------------------------------------------------------------------------------------------
-
-
-def zip_member(name, kind=0):
-    member = zipfile.ZipInfo("x")
-    member.filename, member.external_attr = name, (kind | 0o644) << 16
-    return member
-
-
-def tar_member(name, kind=tarfile.REGTYPE, link=""):
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, link
-    return member
-
-
-OUTSIDE = ["../evil", "a/../../evil", "..", "/evil", "//evil", "C:/evil", "C:evil", "C:\\evil", "\\evil", "..\\evil",
-           "a\\..\\..\\evil", "\\\\host\\share\\evil", "evil:stream", "ev\x07il"]  # fmt: skip
-ZIPS = {f"zip {name!r}": zipped({"good.txt": b"good", zip_member(name): b"evil"}) for name in OUTSIDE}
-ZIPS |= {
-    f"zip {what}": zipped({"good.txt": b"good", zip_member("evil", kind): b"/etc/passwd"})
-    for what, kind in [("a link", stat.S_IFLNK), ("a device", stat.S_IFBLK), ("a device (pipe)", stat.S_IFIFO)]
-}
-TARS = {f"tar {name!r}": tar({"good.txt": b"good", tar_member(name): b"evil"}) for name in OUTSIDE}
-TARS |= {
-    f"tar {what} to {link}": tar({"good.txt": b"good", tar_member("evil", kind, link): b""})
-    for what, kind in [("a link", tarfile.SYMTYPE), ("a link (hard)", tarfile.LNKTYPE)]
-    for link in ("/etc/passwd", "../../evil", "good.txt")
-}
-TARS |= {
-    f"tar {what}": tar({"good.txt": b"good", tar_member("evil", kind): b""})
-    for what, kind in [("a device", tarfile.CHRTYPE), ("a device (block)", tarfile.BLKTYPE), ("a device (pipe)",
-                                                                                              tarfile.FIFOTYPE)]
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", [*ZIPS, *TARS])
-def test_an_archive_that_reaches_out_of_its_folder_is_refused(what, tmp_path):
-    archive, folder = tmp_path / "in" / "archive", tmp_path / "in" / "deep" / "out"
-    archive.parent.mkdir()
-    archive.write_bytes((ZIPS | TARS)[what])
-    kind = "a link" if "a link" in what else "a device" if "a device" in what else "leads out of the folder"
-    refused(lambda: downloads.unpack(archive, folder), archive, kind, "nothing of it was unpacked")
-    assert everything(tmp_path) == ["in", "in/archive"]
-
-
-@pytest.mark.parametrize("pack", [zipped, tar])
-def test_a_good_archive_is_unpacked(pack, tmp_path):
-    files = {"a.txt": b"1", "b/c.txt": b"22", "b/d/e.bin": bytes(1000), "empty": b"", "…/ä.txt": b"4"}
-    (tmp_path / "archive").write_bytes(pack(files))
-    folder = downloads.unpack(tmp_path / "archive", tmp_path / "new" / "out")
-    assert {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()} == files
-    assert everything(tmp_path / "new") == sorted(["out", "out/b", "out/b/d", "out/…", *(f"out/{f}" for f in files)])
-
-
-def test_only_what_has_a_place_is_unpacked(tmp_path):
-    (tmp_path / "archive").write_bytes(zipped({"top/a.txt": b"1", "top/b.md": b"2"}))
-    unpack = downloads.unpack(
-        tmp_path / "archive", tmp_path / "out", lambda n: "x/y.txt" if n.endswith("txt") else None
-    )
-    assert everything(unpack) == ["x", "x/y.txt"]
-    refused(lambda: downloads.unpack(tmp_path / "archive", tmp_path / "out", lambda n: "../up"), "is no place in")
-    assert everything(tmp_path) == ["archive", "out", "out/x", "out/x/y.txt"]
-
-
-def test_a_folder_that_holds_the_same_is_left_alone_and_any_other_is_replaced(tmp_path, monkeypatch):
-    archive, folder = tmp_path / "archive", tmp_path / "out"
-    archive.write_bytes(zipped({"a.txt": b"1", "b.txt": b"2"}))
-    downloads.unpack(archive, folder)
-    before = folder.stat().st_ino, (folder / "a.txt").stat().st_mtime_ns
-    with monkeypatch.context() as unwritable:
-        unwritable.setattr(downloads.tempfile, "TemporaryDirectory", None)
-        downloads.unpack(archive, folder)
-    assert (folder.stat().st_ino, (folder / "a.txt").stat().st_mtime_ns) == before
-    for damage in (lambda: (folder / "a.txt").write_bytes(b"9"), lambda: (folder / "a.txt").unlink(),
-                   lambda: (folder / "more.txt").write_bytes(b"")):  # fmt: skip
-        damage()
-        downloads.unpack(archive, folder)
-        assert (folder / "a.txt").read_bytes() == b"1" and everything(tmp_path) == [
-            "archive",
-            "out",
-            "out/a.txt",
-            "out/b.txt",
-        ]
-
-
-ZEROS = bytes(3_000_000)
-LONG = tarfile.TarInfo("x")
-LONG.pax_headers = {"comment": "x" * 3_000_000}
-
-
-def lying():
-    """A zip whose list says that a file of 3 MB has 10 bytes."""
-    content = zipped({"a.txt": ZEROS})
-    return content.replace(struct.pack("<I", len(ZEROS)), struct.pack("<I", 10))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (zipped({"a.txt": ZEROS}), "more than 1 MB"),
-        (zipped({f"{i}.txt": ZEROS[:300_000] for i in range(4)}), "more than 1 MB"),
-        (tar({"a.txt": ZEROS}), "more than 1.0512 MB"),
-        (tar({f"{i}.txt": ZEROS[:300_000] for i in range(4)}), "more than 1.0512 MB"),
-        (tar({f"{i}.txt": ZEROS[:254_000] for i in range(4)}), "more than 1 MB"),
-        (compress(ZEROS * 10), "more than 1.0512 MB"),
-        (tar({LONG: b""}), "more than 1.0512 MB"),
-        (lying(), "is damaged"),
-        (zipped({f"{i}.txt": b"" for i in range(51)}), "more than 50 members"),
-        (tar({f"{i}.txt": b"" for i in range(51)}), "more than 50 members"),
-        (zipped({f"{i}/": b"" for i in range(51)}), "more than 50 members"),
-    ],
-    ids=[
-        "zip",
-        "zip, together",
-        "tar",
-        "tar, together",
-        "tar, just over",
-        "gzip",
-        "header",
-        "lying zip",
-        "zip, many",
-        "tar, many",
-        "folders",
-    ],
-)
-def test_an_archive_that_would_fill_the_disk_is_refused(content, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "MOST_BYTES", 1_000_000)
-    monkeypatch.setattr(downloads, "MOST_FILES", 50)
-    (tmp_path / "archive").write_bytes(content)
-    refused(lambda: downloads.unpack(tmp_path / "archive", tmp_path / "out"), tmp_path / "archive", message)
-    assert everything(tmp_path) == ["archive"]
-
-
-def random_files():
-    return {f"{i}.bin": np.random.default_rng(i).bytes(700) for i in range(4)}
-
-
-def twice():
-    with pytest.warns(UserWarning, match="Duplicate"):
-        return zipped({zip_member("a.txt"): b"1", zip_member("a.txt"): b"2"})
-
-
-@pytest.mark.parametrize("pack", [zipped, tar])
-@pytest.mark.parametrize("part", [0, 0.1, 0.5, 0.9, 0.999])
-def test_an_archive_that_was_cut_short_is_refused(pack, part, tmp_path):
-    content = pack(random_files())
-    (tmp_path / "archive").write_bytes(content[: int(part * len(content))])
-    refused(lambda: downloads.unpack(tmp_path / "archive", tmp_path / "out"), "is damaged or no archive", "delete it")
-    assert everything(tmp_path) == ["archive"]
-
-
-def test_a_tar_that_was_cut_before_it_was_packed_is_refused(tmp_path):
-    content = gzip.decompress(tar(random_files()))
-    (tmp_path / "archive").write_bytes(compress(content[:1000]))
-    refused(lambda: downloads.unpack(tmp_path / "archive", tmp_path / "out"), "is damaged")
-
-
-@pytest.mark.parametrize("pack", [zipped, tar])
-def test_no_flipped_byte_of_an_archive_gets_through(pack, tmp_path):
-    """Wherever a byte is changed, the files are those that were packed, or the archive is refused."""
-    files = {"a.txt": b"first " * 20, "b.txt": b"second " * 20}
-    content = pack(files)
-    for place in range(len(content)):
-        (tmp_path / "archive").write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
-        try:
-            read = downloads.read_archive(tmp_path / "archive")
-        except DataError as error:
-            assert "\n" not in str(error) and str(error).endswith(".")
-        else:
-            assert sorted(read.values()) == sorted(files.values()) or set(read.values()) < set(files.values())
-
-
-def test_a_member_that_comes_twice_is_refused(tmp_path):
-    (tmp_path / "archive").write_bytes(twice())
-    refused(lambda: downloads.read_archive(tmp_path / "archive"), "'a.txt' twice")
-
-
-def test_a_compression_without_a_bound_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "archive", "w", zipfile.ZIP_LZMA) as archive:
-        archive.writestr("a.txt", "text")
-    refused(lambda: downloads.read_archive(tmp_path / "archive"), "a compression other than deflate")
-
-
-def test_no_archive_at_all_is_refused(tmp_path):
-    (tmp_path / "page.html").write_text("<html>Sign in</html>")
-    refused(lambda: downloads.unpack(tmp_path / "page.html", tmp_path / "out"), "is damaged or no archive")
-    refused(lambda: downloads.unpack(tmp_path / "nowhere.zip", tmp_path / "out"), "nowhere.zip", "is damaged or no")
-    assert everything(tmp_path) == ["page.html"]
+    assert ("100%" in capsys.readouterr().err) == watched
 
 
 # --- IDX ------------------------------------------------------------------------------------------------
@@ -765,38 +545,14 @@ GOOD = gzip.decompress(idx(np.zeros((4, 3, 2))))
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (idx(np.zeros((4, 3))), "begins with 00 00 08 02"),
-        (compress(b"\0\0\x0d" + GOOD[3:]), "begins with 00 00 0d 03"),
-        (compress(b"\1" + GOOD[1:]), "begins with 01 00 08 03"),
-        (compress(b"PNG!" + GOOD[4:]), "begins with 50 4e 47 21"),
-        (compress(b""), "begins with nothing"),
-        (compress(GOOD[:10]), "begins with 00 00 08 03"),
-        (compress(GOOD[:-1]), "has 23 values, and its header promises 24"),
-        (compress(GOOD + b"\0"), "has 25 values, and its header promises 24"),
-        (compress(GOOD[:4] + b"\xff" * 12 + GOOD[16:]), "has 24 values"),
-        (idx(np.zeros((4, 3, 2)))[:-9], "is damaged or no gzip file"),
-        (idx(np.zeros((4, 3, 2)))[:-4] + b"\1\0\0\0", "is damaged or no gzip file"),
-        (GOOD, "is damaged or no gzip file"),
-        (b"", "begins with nothing"),
-        (compress(GOOD[:16] + bytes(2_000_000)), "holds more than 1 MB"),
-    ],
+    "content",
+    [idx(np.zeros((4, 3))), compress(b"\0\0\x0d" + GOOD[3:]), compress(b"\1" + GOOD[1:]), compress(b"PNG!" + GOOD[4:]),
+     compress(b""), compress(GOOD[:10]), compress(GOOD[:-1]), compress(GOOD + b"\0"),
+     compress(GOOD[:4] + b"\xff" * 12 + GOOD[16:])],
 )
-def test_a_damaged_idx_file_is_refused(content, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "MOST_BYTES", 1_000_000)
+def test_what_is_not_an_idx_file_is_refused(content, tmp_path):
     (tmp_path / "a.gz").write_bytes(content)
-    refused(lambda: downloads.read_idx(tmp_path / "a.gz", 3), tmp_path / "a.gz", message, "delete it and call again")
-
-
-def test_what_is_too_large_is_not_unpacked_into_memory(tmp_path):
-    (tmp_path / "a.gz").write_bytes(compress(bytes(30_000_000)))
-    tracemalloc.start()
-    try:
-        refused(lambda: downloads.gunzip(tmp_path / "a.gz", most_bytes=1_000_000), "holds more than 1 MB")
-        assert tracemalloc.get_traced_memory()[1] < 8_000_000
-    finally:
-        tracemalloc.stop()
+    refused(lambda: downloads.read_idx(tmp_path / "a.gz", 3), tmp_path / "a.gz", "is not an IDX file")
 
 
 # --- optional, and honest about it -----------------------------------------------------------------------
@@ -818,7 +574,7 @@ def test_a_source_is_complete_and_on_the_card(name):
     source = downloads.SOURCES[name]
     assert source.base.startswith("https://") and source.maker and source.licence
     for sha256, size in source.files.values():
-        assert re.fullmatch("[0-9a-f]{64}", sha256) and 1000 < size < downloads.MOST_BYTES
+        assert re.fullmatch("[0-9a-f]{64}", sha256) and 1000 < size < 100_000_000
     card = (ROOT / "data" / "README.md").read_text().split("## Optional downloads")[1].split("\n#")[0]
     [row] = [line for line in card.splitlines() if f"`downloads.{name}()`" in line]
     assert f"{sum(size for _, size in source.files.values()) / 1e6:.2g} MB" in row

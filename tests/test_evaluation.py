@@ -1,13 +1,20 @@
-"""The board keeps honest books, and nearest neighbours are nearest."""
+"""The board keeps honest books, figures agree with formulas, nearest are nearest, and copies are found."""
 
 import json
 
 import numpy as np
 import pytest
+import torch
 
-from helpers import evaluation, scratch
+from helpers import disk, evaluation, scratch
 from helpers.data import digits
-from helpers.evaluation import BOARD_FILE, RECORD, Board
+from helpers.data.dataset import DataError
+from helpers.disk import RECORD
+from helpers.evaluation import BOARD_FILE, Board, neighbours
+from helpers.evaluation.compare import paired_difference, pareto_front
+from helpers.evaluation.copies import copies
+
+# --- the board ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -74,6 +81,46 @@ def test_show_and_compare(file, capsys):
         board.nll("silent")
 
 
+@pytest.mark.parametrize("label", ["exact", "ELBO", "IWAE-7", "density", "dequantised"])
+def test_the_labels_that_there_are(file, label):
+    board = Board("00", file)
+    board.add("m", torch.ones(250, requires_grad=True), label)  # tensors will do
+    assert board.rows[0]["label"] == label and board.rows[0]["nll"] == [1.0] * 250
+
+
+class Coins:
+    """Binary images with the same probability of ink everywhere: a model as the contract wants it."""
+
+    def __init__(self, bound):
+        self.bound, self.logit, self.calls = bound, torch.zeros((), requires_grad=True), []
+
+    def log_prob(self, x, c=None, generator=None):
+        self.calls.append((c, generator))
+        return -torch.nn.functional.binary_cross_entropy_with_logits(
+            self.logit.expand_as(x), x, reduction="none"
+        ).sum(dim=1)
+
+
+def test_any_model_enters_by_its_bound(file):
+    board, model, generator = Board("00", file), Coins("dequantised"), torch.Generator()
+    x, c = torch.zeros(250, 64), torch.arange(250)
+    board.enter("coins", model, x, c, generator)
+    assert board.nll("coins") == pytest.approx(64 * np.log(2), abs=1e-4)
+    assert board.rows[0]["label"] == "dequantised"
+    assert model.calls == [(c, generator)]
+    with pytest.raises(ValueError, match="250 test images"):
+        board.enter("few", model, x[:9])
+    with pytest.raises(ValueError, match="the label is 'ELBOW'"):
+        board.enter("wrong", Coins("ELBOW"), x)
+
+
+def test_a_model_without_a_bound_enters_without_a_number(file):
+    board, model = Board("00", file), Coins(None)
+    board.enter("coins", model, torch.zeros(250, 64))
+    assert board.rows == [{"model": "coins", "label": "none", "notebook": "00", "nll": None}]
+    assert model.calls == []
+
+
 def test_the_committed_board_is_what_the_models_give():
     """Recompute the rows that take no training; the others are compared by nbval when 03 is executed."""
     rows = {r["model"]: r for r in json.loads(BOARD_FILE.read_text(encoding="utf-8"))}
@@ -88,30 +135,45 @@ def test_the_committed_board_is_what_the_models_give():
     assert {r["label"] for r in rows.values()} <= {"exact", "ELBO", "IWAE-500", "none"}
 
 
-def test_nearest_against_the_definition():
-    rng = np.random.default_rng(0)
-    x, reference = rng.random((6, 5)), rng.random((9, 5))
-    squared = ((x[:, None] - reference[None]) ** 2).sum(axis=2)
-    row, distance = evaluation.nearest(x, reference)
-    assert np.array_equal(row, squared.argmin(axis=1))
-    assert np.allclose(distance, squared.min(axis=1))
-
-
-def test_bits_per_dimension():
-    assert evaluation.bits_per_dimension(64 * np.log(2), 64) == pytest.approx(1)
-
-
 def test_write_text_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
     path = tmp_path / "file.txt"
-    evaluation.write_text(path, "old")
+    disk.write_text(path, "old")
 
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(evaluation.os, "replace", fail)
+    monkeypatch.setattr(disk.os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        evaluation.write_text(path, "new")
+        disk.write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+# --- comparisons and figures --------------------------------------------------------------------------
+
+
+def test_paired_differences_take_out_what_is_shared():
+    luck = 10 * np.random.default_rng(0).standard_normal(50)
+    assert paired_difference(luck + 1, luck) == pytest.approx((1, 0), abs=1e-9)
+    assert paired_difference([1, -1], [0, 0]) == pytest.approx((0, 1))  # deviation √2, over √2
+    for a, b in (([1.0], [2.0]), ([1, 2], [1, 2, 3]), ([[1, 2]], [[1, 2]])):
+        with pytest.raises(DataError, match="equal length"):
+            paired_difference(a, b)
+
+
+def test_the_pareto_front_by_its_definition():
+    assert pareto_front([1, 2, 3], [5, 6, 4]).tolist() == [True, False, True]
+    assert pareto_front([2, 2, 2], [7, 7, 8]).tolist() == [True, True, False]  # equal points do not beat each other
+    rng = np.random.default_rng(0)
+    seconds, loss = rng.integers(0, 8, (2, 40))
+    points = list(zip(seconds, loss))
+    beaten = [any(s <= p[0] and n <= p[1] and (s, n) != p for s, n in points) for p in points]
+    assert np.array_equal(pareto_front(seconds, loss), ~np.array(beaten))
+    with pytest.raises(DataError, match="two numbers for each"):
+        pareto_front([1, 2], [1])
+
+
+def test_bits_per_dimension():
+    assert evaluation.bits_per_dimension(64 * np.log(2), 64) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -182,15 +244,6 @@ def test_frechet_distance_of_few_samples_is_not_zero():
         assert measured == pytest.approx((2 * 64 + (64**2 + 64) / 2) / n, rel=0.1)
 
 
-def test_nearest_set_looks_at_what_is_shown_and_passes_over_who_lacks_it():
-    train = np.array([[[0.0], [9.0]], [[5.0], [0.0]], [[1.0], [0.0]]])
-    c = np.array([[0, 1], [0, 1], [-1, 1]])
-    x = np.array([[[1.0], [0.0]], [[4.0], [9.0]]])
-    assert evaluation.nearest_set(x, c[:2], train, c, [0]).tolist() == [0, 1]  # the third would be nearest to the first
-    assert evaluation.nearest_set(x, c[:2], train, c, [1]).tolist() == [1, 0]
-    assert evaluation.nearest_set(x, c[:2], train, c, [[0], [1]]).tolist() == [0, 0]
-
-
 def test_set_errors_leave_out_what_was_shown_or_is_missing():
     x, guess = np.zeros((2, 3, 4)), np.stack([np.full((3, 4), 1.0), np.full((3, 4), 1.0)])
     guess[:, 1] = 5.0
@@ -203,3 +256,167 @@ def test_set_errors_leave_out_what_was_shown_or_is_missing():
 def test_diversity_is_the_mean_distance_of_different_rows():
     x = np.array([[[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 0.0]]])
     assert evaluation.diversity(x) == pytest.approx((5 + 5 + 0) / 3)
+
+
+# --- neighbours --------------------------------------------------------------------------------------
+
+
+def test_nearest_against_the_definition():
+    rng = np.random.default_rng(0)
+    x, reference = rng.random((6, 5)), rng.random((9, 5))
+    squared = ((x[:, None] - reference[None]) ** 2).sum(axis=2)
+    row, distance = evaluation.nearest(x, reference)
+    assert np.array_equal(row, squared.argmin(axis=1))
+    assert np.allclose(distance, squared.min(axis=1))
+
+
+def test_nearest_set_looks_at_what_is_shown_and_passes_over_what_lacks_it():
+    train = np.array([[[0.0], [9.0]], [[5.0], [0.0]], [[1.0], [0.0]]])
+    c = np.array([[0, 1], [0, 1], [-1, 1]])
+    x = np.array([[[1.0], [0.0]], [[4.0], [9.0]]])
+    assert evaluation.nearest_set(x, c[:2], train, c, [0]).tolist() == [0, 1]  # the third would be nearest to the first
+    assert evaluation.nearest_set(x, c[:2], train, c, [1]).tolist() == [1, 0]
+    assert evaluation.nearest_set(x, c[:2], train, c, [[0], [1]]).tolist() == [0, 0]
+
+
+def test_of_equally_close_rows_the_first_is_nearest():
+    """Binary images are full of ties; the answer must not depend on how a library breaks them."""
+    rng = np.random.default_rng(0)
+    x, reference = (rng.random((40, 16)) < 0.5) * 1.0, (rng.random((300, 16)) < 0.5) * 1.0
+    count = (x[:, None] != reference).sum(axis=2)
+    row, differing = evaluation.nearest(x, reference)
+    assert np.array_equal(row, count.argmin(axis=1))
+    assert np.array_equal(differing, count.min(axis=1))  # whole numbers, exactly
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_two_nearest_are_exact_near_0(kind):
+    """Where |x|² - 2 x·y + |y|² is rounding alone: equal rows, and rows a millionth apart, far from the origin."""
+    rng = np.random.default_rng(0)
+    train = (100 + rng.random((700, 3, 5))).astype(kind)
+    x = train[::70].copy()
+    train[[1, 71]] = train[[0, 70]]
+    train[281] = train[280] + kind(1e-4)
+    table = np.sqrt(((x[:, None].astype(float) - train) ** 2).sum(axis=(2, 3)))
+    found = neighbours.two_nearest(x, train)
+    assert (found[:, 0] == 0).all() and (found[:2, 1] == 0).all() and 0 < found[4, 1] < 1e-3
+    assert np.allclose(found, np.sort(table, axis=1)[:, :2], rtol=1e-12, atol=0)
+
+
+def test_two_nearest_of_many_blocks_and_of_one_example():
+    rng = np.random.default_rng(0)
+    x, train = rng.random((neighbours.BLOCK + 9, 4)), rng.random((30, 4))
+    table = np.sort(np.linalg.norm(x[:, None] - train, axis=2), axis=1)
+    assert np.allclose(neighbours.two_nearest(x, train), table[:, :2], rtol=1e-12)
+    assert np.isinf(neighbours.two_nearest(x, train[:1])[:, 1]).all()
+
+
+def test_neighbour_distances():
+    x = np.array([[0.0, 0], [3, 4], [3, 5], [10, 10]])
+    assert np.allclose(neighbours.neighbour_distances(x), [5, 1, 1, np.hypot(7, 5)])
+    assert neighbours.neighbour_distances(np.ones((2, 3))).tolist() == [0, 0]  # another row that is equal
+    many = np.random.default_rng(0).random((neighbours.BLOCK + 5, 2))
+    apart = np.linalg.norm(many[:, None] - many, axis=2) + np.diag(np.full(len(many), np.inf))
+    assert np.allclose(neighbours.neighbour_distances(many), apart.min(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("block", [7, 1000])
+def test_near_duplicates_are_those_that_were_planted(block):
+    rng = np.random.default_rng(0)
+    x = rng.random((200, 30))
+    x[[17, 60, 199]] = x[3] + 0.01 * rng.standard_normal((3, 30))
+    x[100] = x[5]
+    pairs, apart = neighbours.near_duplicates(x, 0.2, block=block)
+    assert [tuple(p) for p in pairs] == [(3, 17), (3, 60), (3, 199), (5, 100), (17, 60), (17, 199), (60, 199)]
+    assert np.allclose(apart, [np.linalg.norm(x[i] - x[j]) for i, j in pairs], rtol=1e-12)
+    assert apart[pairs[:, 0] == 5] == 0
+    group = neighbours.groups_of(pairs, 200)
+    assert set(group[[3, 17, 60, 199]]) == {3} and set(group[[5, 100]]) == {5}
+    assert len(set(group)) == 200 - 4
+
+
+def test_near_duplicates_by_brute_force_and_none_at_all():
+    x = np.random.default_rng(1).random((40, 3))
+    wanted = [(i, j) for i in range(40) for j in range(i + 1, 40) if np.linalg.norm(x[i] - x[j]) < 0.2]
+    pairs, _ = neighbours.near_duplicates(x, 0.2, block=9)
+    assert [tuple(p) for p in pairs] == wanted and len(wanted) > 3
+    nothing, apart = neighbours.near_duplicates(x, 0.0)
+    assert nothing.shape == (0, 2) and len(apart) == 0
+    assert np.array_equal(neighbours.groups_of(nothing, 40), np.arange(40))
+
+
+def test_chains_are_one_group():
+    assert neighbours.groups_of([(1, 2), (4, 5), (2, 4)], 6).tolist() == [0, 1, 1, 3, 1, 1]
+    assert neighbours.groups_of([(4, 5), (1, 2), (4, 1)], 6).tolist() == [0, 1, 1, 3, 1, 1]
+
+
+def test_neighbour_ratio():
+    rng = np.random.default_rng(0)
+    train, held_out, new = rng.standard_normal((3, 400, 5))
+    assert neighbours.neighbour_ratio(train[:100], held_out, train) < 1e-6
+    assert 0.9 < neighbours.neighbour_ratio(new, held_out, train) < 1.1
+    assert neighbours.neighbour_ratio(3 * new, held_out, train) > 1.5
+    with pytest.raises(DataError, match="duplicates"):
+        neighbours.neighbour_ratio(new, train, train)
+
+
+# --- copies ------------------------------------------------------------------------------------------
+
+COPIERS = {
+    "training examples": (lambda train, rng: train[:100], True, True),
+    "with a little noise": (lambda train, rng: train[:100] + rng.normal(0, 0.01, (100, 25)), True, False),
+    "one in five": (
+        lambda train, rng: np.where(np.arange(100)[:, None] % 5, rng.random((100, 25)), train[:100]), True, True
+    ),
+    "noise": (lambda train, rng: rng.random((100, 25)), False, False),
+    "the mean": (lambda train, rng: train.mean(axis=0) + rng.normal(0, 0.01, (100, 25)), False, False),
+    "half-way between two": (lambda train, rng: (train[:100] + train[100:200]) / 2, False, False),
+}
+
+
+@pytest.mark.parametrize("name", COPIERS)
+def test_copiers_are_found_and_others_cleared(name):
+    answer, guilty, exact = COPIERS[name]
+    rng = np.random.default_rng(0)
+    train, held_out = rng.random((300, 25)), rng.random((1000, 25))  # many: the line is drawn by the lowest 5% of them
+    found = copies(answer(train, rng), train, held_out, neighbours.two_nearest, same=0.005)
+    assert found["copies"] == guilty, found
+    assert bool(found["exact"]) == exact and found["samples"] == 100 and found["suspicious, held out"] < 0.08
+    assert ("No sign" in found["verdict"]) == (not guilty)
+    assert ("to the last detail" in found["verdict"]) == exact
+
+
+def test_the_figures_of_copies_by_hand():
+    """Points on a line, with distances that are plain to see."""
+    train = np.array([[0.0], [10.0], [20.0]])
+    samples, held_out = np.array([[1.0], [4.0], [5.0], [16.0]]), np.array([[2.0], [5.0], [15.0], [16.0]])
+    found = copies(samples, train, held_out, neighbours.two_nearest, same=0.5)
+    assert found.pop("verdict").startswith("No sign of copying: 25% of the samples")
+    assert found == pytest.approx({
+        "samples": 4, "compared with": 3, "exact": 0, "nearest": 4.0, "nearest, held out": 4.5,
+        "ratio": 4 / 6, "ratio, held out": (4 / 6 + 1) / 2,
+        "suspicious": 0.25, "suspicious, held out": 0.25, "copies": False,
+    })
+    nearer = copies(np.array([[1.0], [1.0], [1.0], [5.0]]), train, held_out, neighbours.two_nearest, same=0.5)
+    assert nearer["copies"] and "75% of the samples are suspiciously near" in nearer["verdict"]
+    assert "only 25% of real held-out" in nearer["verdict"]
+
+
+def test_one_exact_match_is_chance_unless_it_is_to_be_told():
+    rng = np.random.default_rng(1)
+    train, held_out, samples = rng.random((300, 4)), rng.random((100, 4)), rng.random((100, 4))
+    samples[0] = train[0]
+    quiet = copies(samples, train, held_out, neighbours.two_nearest, same=1e-6)
+    told = copies(samples, train, held_out, neighbours.two_nearest, same=1e-6, report_exact=True)
+    assert not quiet["copies"] and quiet["exact"] == 1 and "No sign" in quiet.pop("verdict")
+    assert told.pop("verdict") == "1 of 100 samples are training examples, to the last detail."
+    assert quiet == told
+
+
+def test_copies_of_anything_that_has_distances():
+    """Numbers in lists, compared by a function of the caller's."""
+    distances = lambda a, b: np.array([sorted(abs(x - y) for y in b)[:2] for x in a])
+    found = copies([1, 2, 3], [1, 2, 3, 40], [7, 8, 9], distances, same=0.5)
+    assert found["copies"] and found["exact"] == 3 and found["nearest, held out"] == 5
+    with pytest.raises(DataError, match="found 3 samples, 4 training and 0 held-out"):
+        copies([1, 2, 3], [1, 2, 3, 40], [], distances, same=0.5)

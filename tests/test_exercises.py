@@ -4,6 +4,7 @@
 
 import ast
 import importlib
+import inspect
 import pkgutil
 from pathlib import Path
 
@@ -15,24 +16,12 @@ from torch import nn
 
 import helpers.exercises
 from helpers import scratch as S
-from helpers.exercises import images
-from helpers.exercises.engine import Exercise, require
-from helpers.exercises.text import _nucleus as S_nucleus
-from helpers.exercises.trust import _noisy_gradient as S_noisy
+from helpers.exercises import images, text, trust, vae_in_numpy
+from helpers.exercises.engine import Exercise, Wrong, exercise, near, parts, require, returns
 
-NOTEBOOKS = {
-    "start_here": "00_start_here",
-    "encoder_decoder": "01_encoder_and_decoder",
-    "learning": "02_learning",
-    "vae_numpy": "03_vae_in_numpy",
-    "vae_pytorch": "04_vae_in_pytorch",
-    "what_numbers_mean": "05_what_the_numbers_mean",
-    "images": "06_images",
-    "audio": "07_audio",
-    "text": "08_text",
-    "your_own": "11_your_own_model",
-    "better_faster": "09_better_faster",
-    "trust": "10_trust",
+NOTEBOOKS = {  # start_here: notebooks/00_start_here.ipynb
+    path.stem[3:]: path
+    for path in sorted(Path(__file__).resolve().parent.parent.glob("notebooks/[0-9][0-9]_*.ipynb"))
 }
 EXERCISES = {
     (module, name): value
@@ -318,7 +307,7 @@ WRONG = [
     ("bits_per_pixel", lambda ld, D: (D * np.log(256) - ld) / D, "exactly 8"),
     ("bits_per_pixel", lambda ld, D: (D * np.log(256) + ld) / np.log(2) / D, "sign"),
     ("arc", lambda a, b, n: a + np.linspace(0, 1, n)[:, None] * (b - a), "dips in the middle"),
-    ("arc", lambda a, b, n: helpers.exercises.vae_numpy._arc(a, b, n + 1)[:-1], "both included"),
+    ("arc", lambda a, b, n: vae_in_numpy.arc.answer(a, b, n + 1)[:-1], "both included"),
     ("product", lambda mu, sigma: ((mu / sigma**2).sum(0) / (1 / sigma**2).sum(0), (1 / sigma**2).sum(0) ** -0.5), "as the prior has it"),
     ("product", lambda mu, sigma: (mu.sum(0) / (len(mu) + 1), np.ones(mu.shape[1]) / np.sqrt(len(mu) + 1)), "must decide"),
     ("product", lambda mu, sigma: ((mu / sigma).sum(0) / (1 + (1 / sigma).sum(0)), (1 + (1 / sigma).sum(0)) ** -0.5), "another mean"),
@@ -360,7 +349,6 @@ WRONG = [
     ("draw_codes", lambda codes, n, rng: codes[rng.integers(len(codes), size=n)], "not those given"),
     ("draw_codes", lambda codes, n, rng: codes.mean(0) + rng.standard_normal((n, codes.shape[1])) @ np.sqrt(np.cov(codes.T)), "finite"),
     ("draw_codes", lambda codes, n, rng: codes.mean(0) + np.random.default_rng(0).standard_normal((n, codes.shape[1])) @ np.linalg.cholesky(np.cov(codes.T)).T, "draw from rng"),
-    # 08
     ("bits", lambda log_p, x: -log_p.sum() / (x != 0).sum() / np.log(2), "however the texts are padded"),
     ("bits", lambda log_p, x: -log_p[x != 0].sum() / (x != 0).sum(), "log_p is in nats"),
     ("bits", lambda log_p, x: np.mean([-p[r != 0].mean() for p, r in zip(log_p, x)]) / np.log(2), "same weight"),
@@ -375,11 +363,10 @@ WRONG = [
     ("nucleus", lambda p, top_p: np.where(p >= top_p, p, 0) / np.where(p >= top_p, p, 0).sum(), "and no other does"),
     ("nucleus", lambda p, top_p: _keep(p, np.cumsum(np.sort(p)[::-1]) <= top_p), "likeliest symbol must always stay"),
     ("nucleus", lambda p, top_p: _keep(p, np.cumsum(np.sort(p)[::-1]) <= max(top_p, p.max())), "must *reach* top_p"),
-    ("nucleus", lambda p, top_p: np.where(S_nucleus(p, top_p) > 0, p, 0), "divided by its sum"),
+    ("nucleus", lambda p, top_p: np.where(text.nucleus.answer(p, top_p) > 0, p, 0), "divided by its sum"),
     ("split_names", _split_wrongly(distinct=False), "copies were not removed"),
     ("split_names", _split_wrongly(distinct=True), "names that are alike must end in one part"),
     ("split_names", lambda names, part, rng, alike: (sorted(set(names))[6:], sorted(set(names))[6:6]), "must turn up"),
-    # 09
     ("pareto_front", lambda seconds, loss: loss <= np.minimum.accumulate(loss), "equal in one and worse in the other"),
     ("pareto_front", lambda seconds, loss: np.array([not ((seconds < s) & (loss < n)).any() for s, n in zip(seconds, loss)]), "equal in one and worse in the other"),
     ("pareto_front", lambda seconds, loss: np.array([((seconds <= s) & (loss <= n)).sum() == 1 for s, n in zip(seconds, loss)]), "neither beats the other"),
@@ -397,8 +384,6 @@ WRONG = [
     ("epochs_for", lambda sizes, batch_size, steps: [40 for n in sizes], "the largest set gets more training"),
     ("epochs_for", lambda sizes, batch_size, steps: [steps / n for n in sizes], "so each of 500 is seen 20 times"),
     ("epochs_for", lambda sizes, batch_size, steps: [steps * batch_size // n for n in sizes], "an epoch may be unfinished"),
-
-    # 11
     ("fit_into", lambda w, h, size: (size, size, 0, 0), "twice as wide as high"),
     ("fit_into", lambda w, h, size: (round(w * size / max(w, h)), round(h * size / max(w, h)), 0, 0), "shared between both sides"),
     ("fit_into", lambda w, h, size: (round(w * size / max(w, h)), round(h * size / max(w, h)), (size - round(w * size / max(w, h))) // 2, (size - round(h * size / max(w, h))) // 2), "at least one pixel"),
@@ -428,14 +413,14 @@ WRONG = [
     ("exposure", lambda p, s: np.log(len(p)) - np.log(1 + (p > p[s]).sum()), "log2(16)"),
     ("exposure", lambda p, s: (len(p) - 1 - (p > p[s]).sum()) * np.log2(len(p)) / (len(p) - 1), "two of the four"),
     ("noisy_gradient", _clip_mean, "clip each one, not their mean"),
-    ("noisy_gradient", lambda g, L, n, rng: S_noisy(np.clip(g, -L, L), 1e9, 0, rng), "each one, not their mean"),
-    ("noisy_gradient", lambda g, L, n, rng: S_noisy(g, L, n / len(g), rng), "then all is divided by N"),
-    ("noisy_gradient", lambda g, L, n, rng: S_noisy(g, L, n / L, rng), "noise · largest"),
+    ("noisy_gradient", lambda g, L, n, rng: trust.noisy_gradient.answer(np.clip(g, -L, L), 1e9, 0, rng), "each one, not their mean"),
+    ("noisy_gradient", lambda g, L, n, rng: trust.noisy_gradient.answer(g, L, n / len(g), rng), "then all is divided by N"),
+    ("noisy_gradient", lambda g, L, n, rng: trust.noisy_gradient.answer(g, L, n / L, rng), "noise · largest"),
     ("open_model", lambda path, verify, read: (read(path), verify(path))[0], "too late"),
     ("open_model", lambda path, verify, read: read(path), "too late"),
     ("open_model", lambda path, verify, read: verify(path) or "a model", "what read gives is returned"),
     ("open_model", _swallow, "must reach the user"),
-]  # fmt: skip
+]
 
 
 def by_name(name):
@@ -458,6 +443,19 @@ def test_the_solution_passes_and_the_stub_is_not_attempted(key):
 
     for blank in (stub, half, ..., None):
         assert "not attempted" in exercise.verdict(blank)
+
+
+def lists(result):
+    """A result with lists for its tuples and arrays."""
+    if isinstance(result, np.ndarray) and result.dtype != complex:
+        return result.tolist()
+    return [lists(part) for part in result] if isinstance(result, tuple) else result
+
+
+@pytest.mark.parametrize("key", EXERCISES, ids="/".join)
+def test_lists_are_as_right_as_tuples_and_arrays(key):
+    exercise = EXERCISES[key]
+    assert exercise.verdict(lambda *args, **kwargs: lists(exercise.answer(*args, **kwargs))).startswith("✓")
 
 
 @pytest.mark.parametrize("key", EXERCISES, ids="/".join)
@@ -499,16 +497,93 @@ def test_general_mistakes(key):
     assert exercise.verdict(lambda: 1).startswith("✗")  # the wrong number of arguments
 
 
-def test_hints_progress_and_the_solution_is_shown(capsys):
-    exercise = Exercise("double", by_name("kl").answer, "because", [], ["one", "two"])
+def test_hints_progress(capsys):
+    hinted = exercise(why="because", hints=["one", "two"])(lambda x: x)
     for _ in range(3):
-        exercise.hint()
-    assert [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()] == ["one", "two", "two"]
-    for exercise in EXERCISES.values():
-        exercise.solution()
-        out = capsys.readouterr().out
-        assert out.startswith(f"def {exercise.name}(") and "\nWhy: " in out
-        assert len(exercise.hints) >= 2
+        hinted.hint()
+    assert capsys.readouterr().out.splitlines() == ["hint 1 of 2: one", "hint 2 of 2: two", "hint 2 of 2: two"]
+
+
+@pytest.mark.parametrize("key", EXERCISES, ids="/".join)
+def test_the_solution_is_shown_without_the_hints_above_it(key, capsys):
+    exercise = EXERCISES[key]
+    exercise.solution()
+    code, why = capsys.readouterr().out.split("\n\nWhy: ")
+    assert code.startswith(f"def {exercise.name}(") and why == exercise.why + "\n"
+    (function,) = ast.parse(code).body
+    assert [a.arg for a in function.args.args] == list(inspect.signature(exercise.answer).parameters)
+    assert not function.decorator_list and len(exercise.hints) >= 2
+
+
+@pytest.mark.parametrize("module", NOTEBOOKS)
+def test_every_fact_has_a_name_of_its_own(module):
+    names = [fact.__name__ for (m, _), e in EXERCISES.items() if m == module for fact in e.facts]
+    assert len(set(names)) == len(names) and "<lambda>" not in names
+
+
+def test_facts_are_checked_in_the_order_in_which_they_are_written():
+    @exercise(why="because", hints=[])
+    def double(x):
+        return 2 * x
+
+    @double.fact
+    def is_even(double):
+        require(double(3) % 2 == 0, "even")
+
+    @double.fact
+    def grows(double):
+        require(double(3) > 3, "grows")
+
+    assert double.facts == [is_even, grows] and double.name == "double" and double.answer(4) == 8
+    assert double.verdict(lambda x: -1) == "✗ double: even"
+    assert double.verdict(lambda x: -2) == "✗ double: grows"
+    assert double.verdict(lambda x: 4) == "✓ double: right"
+
+
+@pytest.mark.parametrize("value", [[1, 2], (1.0, 2.0), np.array([1, 2]), torch.tensor([1.0, 2.0], requires_grad=True)])
+def test_returns_takes_whatever_holds_numbers(value):
+    found = returns(value, (2,))
+    assert isinstance(found, np.ndarray) and found.dtype == float and found.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("value", [3, 3.0, np.array([3]), torch.tensor([[3.0]]), [3]])
+def test_one_number_may_stand_in_an_array(value):
+    assert returns(value, ()) == 3 and np.ndim(returns(value, ())) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "shape", "message"),
+    [
+        ([1, 2], (3,), "it must give 3 numbers, shape (3,); yours has shape (2,)"),
+        ([1, 2], (), "it must give one number; yours has shape (2,)"),
+        ([1, 2], (2, 1), "it must give an array, shape (2, 1); yours has shape (2,)"),
+        ([1, [2]], (2,), "it must give 2 numbers; yours cannot be made an array"),
+        ("two", None, "it must give an array; yours cannot be made an array"),
+    ],
+)
+def test_returns_says_what_it_must_be_and_what_it_is(value, shape, message):
+    with pytest.raises(Wrong) as wrong:
+        returns(value, shape)
+    assert str(wrong.value).startswith(message)
+
+
+def test_returns_in_the_words_of_the_exercise_and_with_the_type_of_the_answer():
+    with pytest.raises(Wrong, match=r"it must give a code for each image, shape \(2, 3\)"):
+        returns(1, (2, 3), "a code for each image")
+    assert returns([True, False], (2,), dtype=None).dtype == bool
+
+
+def test_parts_takes_tuples_and_lists_and_nothing_else():
+    for both in (([1, 2], 3), [np.array([1, 2]), torch.tensor(3)]):
+        a, b = parts(both, "a", "b")
+        assert a.tolist() == [1, 2] and b == 3
+    for wrong in (np.zeros(2), (1,), (1, 2, 3), 1):
+        with pytest.raises(Wrong, match="it must return two things: a, b"):
+            parts(wrong, "a", "b")
+
+
+def test_near_takes_nan_for_far():
+    assert near([1, np.nan, 3], torch.tensor([1.0, 2.0, 3.1]), within=0.2).tolist() == [True, False, True]
 
 
 def test_require_treats_nan_as_wrong():
@@ -518,8 +593,7 @@ def test_require_treats_nan_as_wrong():
 
 @pytest.mark.parametrize("module", NOTEBOOKS)
 def test_every_exercise_is_in_its_notebook_and_the_notebook_has_at_least_four(module):
-    path = Path(__file__).resolve().parent.parent / "notebooks" / f"{NOTEBOOKS[module]}.ipynb"
-    nb = nbformat.read(path, as_version=4)
+    nb = nbformat.read(NOTEBOOKS[module], as_version=4)
     cells = [c for c in nb.cells if "exercise" in c.metadata.get("tags", [])]
     names = {n for m, n in EXERCISES if m == module}
     checked = set()

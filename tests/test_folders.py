@@ -4,6 +4,7 @@ Images: test_pictures.py.
 """
 
 import ast
+import json
 import os
 import re
 import sys
@@ -16,9 +17,10 @@ import soundfile
 import torch
 from PIL import Image
 
-from helpers.data import DataError, folders, notes
+from helpers import disk, senses
+from helpers.data import DataError, files, folders, notes
 from helpers.models import VAE
-from helpers.models.text import GRULanguageModel, Transformer
+from helpers.models.texts import GRULanguageModel, Transformer
 from helpers.training import fit
 
 torch.set_num_threads(1)
@@ -57,7 +59,7 @@ def test_what_cannot_be_used_is_left_out_and_named(recordings, capsys):
     assert len(data) == 24 and len(data.notes) == 3
     data.describe()
     out = capsys.readouterr().out
-    for part in ("A3/broken.wav: cannot be read", "A3/notes.txt is no sound file", "A4/silent.flac: is silent"):
+    for part in ("A3/broken.wav: cannot be read", "A3/notes.txt is not a sound file", "A4/silent.flac: is silent"):
         assert part in out
     assert "24 of 27 files in 3 subfolders" in out
 
@@ -90,7 +92,7 @@ def test_the_lesson_trains_on_recordings_after_changing_one_line(recordings):
     model = lesson["build"](R=4)
     assert isinstance(model, VAE)
     history = fit(model, (lesson["train"], lesson["valid"]), epochs=12, batch_size=4, lr=3e-3, quiet=True,
-                  objective=dict(members=2, seen=2))  # fmt: skip
+                  objective=dict(members=2, seen=2))
     assert history["train"][-1] < history["train"][0] - 1000
     played = model.sample(2, torch.arange(3), generator=torch.Generator().manual_seed(0), mean=True)
     assert played.shape == (2, 3, 513, 51) and played.isfinite().all()
@@ -150,7 +152,7 @@ def test_links_pipes_and_names_of_any_bytes_among_sounds(tmp_path, capsys):
     data = folders.sounds(mine)
     assert len(data) == 5 and r"\xff" in data.group_names
     reasons = {r"A4/broken\n\xff.wav": "cannot be read as sound", "A4/nowhere.wav": "leads nowhere",
-               "A4/loop": "holds this one", "A4/out.wav": "outside of the folder", "A4/pipe.wav": "a pipe"}  # fmt: skip
+               "A4/loop": "holds this one", "A4/out.wav": "outside of the folder", "A4/pipe.wav": "a pipe"}
     assert {file for file, _ in data.skipped} == set(reasons)
     assert all(reasons[file] in reason for file, reason in data.skipped)
     data.describe()
@@ -237,7 +239,7 @@ def test_running_text_is_cut_into_pieces(tmp_path):
     [
         (b"", {}, "is empty"),
         (b" \n\n ", {}, "is empty"),
-        (b"\x89PNG\r\n\x1a\n\0\0", {}, "is no text"),
+        (b"\x89PNG\r\n\x1a\n\0\0", {}, "is not text"),
         ("Käse\nBrot".encode("latin-1"), {}, "is not UTF-8, as byte 0xe4 in line 1"),
         ("a\nb\nc".encode("utf-16"), {}, "begins like UTF-16"),
         ("x" * 5000, dict(by="lines"), "line 1 has 5,000 characters"),
@@ -303,10 +305,10 @@ def test_no_piece_of_running_text_belongs_to_two_files(tmp_path):
     [
         ("x.txt", b"", "is empty"),
         ("x.txt", "Käse".encode("latin-1"), "is not UTF-8"),
-        ("x.txt", b"a\0b", "is no text"),
+        ("x.txt", b"a\0b", "is not text"),
         ("x.txt", "a".encode("utf-16"), "begins like UTF-16"),
         ("x.txt", b"a" * 1001, "at most 0 are read into memory"),
-        ("x.pdf", b"%PDF", "is no text file that is read here"),
+        ("x.pdf", b"%PDF", "is not a text file that is read here"),
     ],
 )
 def test_a_text_that_cannot_be_used_is_left_out_of_the_folder(tmp_path, monkeypatch, name, content, reason):
@@ -330,14 +332,14 @@ def test_links_pipes_and_names_of_any_bytes_among_texts(tmp_path):
     assert len(data) == 20 and [place for place, _ in data.skipped] == ["loop", "out.txt", "pipe.txt"]
     alone = folders.texts(os.fsdecode(os.fsencode(mine) + b"/\xff.txt"))
     assert alone.name == r"\xff.txt"
-    with pytest.raises(DataError, match="no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         folders.texts(mine / "pipe.txt")  # or it would wait here for ever
 
 
 @pytest.mark.parametrize("case", ["nothing", "all broken", "few", "too much", "long line"])
 def test_folders_of_too_little_or_too_much_text_are_refused(tmp_path, monkeypatch, case):
     message = {"nothing": "holds no text file", "all broken": "a.txt: is empty", "few": "holds 3 different lines",
-               "too much": "more than 0 MB together", "long line": r"b\.txt: line 2 has 1,500 char"}[case]  # fmt: skip
+               "too much": "more than 0 MB together", "long line": r"b\.txt: line 2 has 1,500 char"}[case]
     options = {} if case in ("nothing", "all broken") else dict(by="lines")
     if case != "nothing":
         file(tmp_path, "" if case == "all broken" else "x\ny\nz")
@@ -378,7 +380,7 @@ def put(folder, images=0, sounds=0, texts=0):
     ],
 )
 def test_load_takes_what_most_files_are(tmp_path, seen, kind, others):
-    data = folders.load(put(tmp_path / "mine", **seen))
+    data = senses.read(put(tmp_path / "mine", **seen))
     assert data.kind == kind
     if others:
         assert data.notes[0].startswith(f"taken as {kind}s") and data.notes[0].endswith(f"also seen: {others}")
@@ -387,9 +389,9 @@ def test_load_takes_what_most_files_are(tmp_path, seen, kind, others):
 
 def test_load_is_told_the_kind_and_hands_options_on(tmp_path):
     put(tmp_path, images=12, sounds=10)
-    assert folders.load(tmp_path, kind="sound", seconds=0.5).x.shape == (10, 513, 26)
-    assert folders.load(tmp_path, size=5).x.shape == (12, 5, 5)
-    assert folders.load(file(tmp_path, "\n".join(NAMES))).kind == "text"
+    assert senses.read(tmp_path, kind="sound", seconds=0.5).x.shape == (10, 513, 26)
+    assert senses.read(tmp_path, size=5).x.shape == (12, 5, 5)
+    assert senses.read(file(tmp_path, "\n".join(NAMES))).kind == "text"
 
 
 @pytest.mark.parametrize(
@@ -401,7 +403,7 @@ def test_load_is_told_the_kind_and_hands_options_on(tmp_path):
         ("mine/0.png", {}, "is a single image; give the folder"),
         ("mine/0.wav", {}, "is a single sound; give the folder"),
         ("mine", dict(kind="video"), "say 'image', 'sound', 'text' or 'auto'"),
-        ("mine", dict(seconds=1), "seconds is no option for data of kind image; it has size, grey, seed"),
+        ("mine", dict(seconds=1), "seconds is not an option for data of kind image; it has size, grey, seed"),
         ("mine", dict(kind="text"), "cannot be read as texts: it holds no text file"),
         ("mine/0.png", dict(kind="image"), "is a file, and a folder is needed"),
     ],
@@ -412,8 +414,64 @@ def test_what_load_cannot_take_is_refused_in_one_sentence(tmp_path, path, option
     (tmp_path / "others").mkdir()
     file(tmp_path / "others", "x", "x.pdf")
     with pytest.raises(DataError, match=message) as caught:
-        folders.load(tmp_path / path, **options)
+        senses.read(tmp_path / path, **options)
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def run_of_ours(folder, **record):
+    """A folder that holds a run: its record, and pictures that look like data."""
+    put(folder, images=2)
+    record = {"made by": disk.MADE_BY, "files": ["samples.png"], **record}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_run_among_the_data_is_not_data(tmp_path, labelled):
+    """Else its pictures would be examples, and its name a label, as soon as a run lies where its data do."""
+    put(tmp_path / "a" if labelled else tmp_path, images=12)
+    alone = folders.images(tmp_path)
+    run_of_ours(tmp_path / "run")
+    run_of_ours(tmp_path / "a" / "deeper" if labelled else tmp_path / "run 2")
+    data = folders.images(tmp_path)
+    assert np.array_equal(data.x, alone.x) and data.names == alone.names == (("a",) if labelled else ())
+    places = ["a/deeper/", "run/"] if labelled else ["run 2/", "run/"]
+    assert data.skipped == tuple((place, "holds a run of this program, and is not read") for place in places)
+    assert data.source == alone.source
+
+
+@pytest.mark.parametrize("record", [{"made by": "somebody else"}, {"files": "samples.png"}, "not JSON"])
+def test_a_file_that_is_only_named_as_our_record_makes_no_run(tmp_path, record):
+    put(tmp_path / "a", images=10)
+    run_of_ours(tmp_path / "b", **(record if isinstance(record, dict) else {}))
+    if record == "not JSON":
+        (tmp_path / "b" / "run.json").write_text(record)
+    listing = files.find(tmp_path, "give one")
+    assert sorted(listing.labels) == ["a", "b"] and len(listing.files) == 13
+
+
+def test_a_folder_that_holds_a_run_itself_is_read_if_it_is_asked_for(tmp_path):
+    run_of_ours(tmp_path)
+    assert len(files.find(tmp_path, "give one").files) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such files")
+def test_a_pipe_named_as_our_record_is_not_waited_for(tmp_path):
+    put(tmp_path / "a", images=2)
+    os.mkfifo(tmp_path / "a" / "run.json")
+    assert len(files.find(tmp_path, "give one").files) == 2
+
+
+@pytest.mark.parametrize("where", ["out", "a/out"])
+def test_the_folder_that_results_go_to_is_left_out_without_a_word(tmp_path, where):
+    put(tmp_path / "a", images=2)
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    for fill in (put, run_of_ours):
+        fill(tmp_path / where)
+        listing = files.find(tmp_path, "give one", leave_out=tmp_path / "link" / where)
+        assert listing.labels == ["a"] and len(listing.files) == 2
+        assert [place for place, _ in listing.skipped] == ["link"]
+    assert len(files.find(tmp_path, "give one", leave_out=tmp_path).files) == 2  # its own folder is read
+    assert len(files.find(tmp_path, "give one", leave_out=tmp_path / "none yet").files) == 2
 
 
 def test_our_own_data_sets_say_what_they_are():

@@ -81,7 +81,7 @@ def test_copies_are_changed_alike_in_all_characters(data):
     for i, g in enumerate(sets.index):
         if str(data.group_names[g]).startswith("DejaVu Sans / "):
             one = [glyphs.measure(np.where(np.isin(np.arange(62)[:, None], keep), sets.x[i], -2.0))["slant"]
-                   for keep in ([7], [8, 37])]  # fmt: skip
+                   for keep in ([7], [8, 37])]
             slant.append(one)
     assert glyphs.measure(sets.x[0])["slant"] == pytest.approx(0, abs=0.02)
     assert np.ptp([s[0] for s in slant]) > 0.05

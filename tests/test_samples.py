@@ -6,7 +6,7 @@ import soundfile
 from PIL import Image
 
 import samples
-from helpers.data import folders
+from helpers import senses
 from helpers.data.dataset import Dataset
 
 
@@ -56,7 +56,7 @@ def test_they_are_small(folder):
     ],
 )
 def test_all_of_them_can_be_used(folder, name, options, shape, labels):
-    data = folders.load(folder / name, **options)
+    data = senses.read(folder / name, **options)
     assert isinstance(data, Dataset) and data.x.shape == shape and data.found == shape[0]
     assert data.names == labels and data.skipped == ()
 

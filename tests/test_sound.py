@@ -55,7 +55,7 @@ def test_griffin_lim_converges_as_well_as_librosas(waves):
     magnitude = sound.stft(waves).abs()
     ours = sound.griffin_lim(magnitude, 16_000, generator=torch.Generator().manual_seed(0))
     theirs = [librosa.griffinlim(m, n_iter=32, hop_length=320, n_fft=1024, length=16_000, pad_mode="constant",
-                                 random_state=0) for m in magnitude.numpy()]  # fmt: skip
+                                 random_state=0) for m in magnitude.numpy()]
     error = sound.spectral_convergence(ours, magnitude).mean().item()
     reference = sound.spectral_convergence(np.stack(theirs) * 256, magnitude).mean().item()
     assert reference < 0.15 and error < 1.1 * reference
@@ -157,7 +157,7 @@ def bad_files(folder):
         "broken.flac": r"broken\.flac: ", "no_samples.wav": "no sound at all", "silence.wav": "silent",
         "nan.wav": "NaN or infinite", "click.wav": "lasts 0.003 seconds", "ten_minutes.wav": "600 seconds long",
         "missing.wav": "cannot be read", "folder.wav": "cannot be read",
-    }  # fmt: skip
+    }
 
 
 def test_bad_files_are_refused_in_one_clear_sentence(tmp_path):

@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from helpers.data import DataError
 from helpers.data.text import END, PAD, UNKNOWN, Vocabulary
 from helpers.models import VAE
-from helpers.models import text as T
+from helpers.models import texts as T
 from helpers.models.ngram import NGram
 from helpers.training import fit
 

@@ -4,8 +4,9 @@
     python tools/run_notebooks.py notebooks/03_*.ipynb      some
 
 A notebook is saved only when every cell has run, and in one step: an error or an interruption
-leaves the file as it was. What is saved holds no timings, no widget state and no versions, so a
-second execution changes nothing that a reader would not see.
+leaves the file as it was, and so does a change that somebody makes to it while it runs. What is saved
+holds no timings, no widget state and no versions, so a second execution changes nothing that a reader
+would not see.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from traitlets.config import Config
+
+from helpers.disk import replacing
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_TIMEOUT = 600  # seconds
@@ -76,12 +78,17 @@ def peak_memory(pid: int) -> int:
         return 0
 
 
-def read(path: Path) -> NotebookNode:
+def read(path: Path) -> bytes:
     try:
-        return nbformat.read(path, as_version=4)
+        return path.read_bytes()
     except OSError as error:
         raise NotebookError(f"{path} cannot be read: {error.strerror}.") from error
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:
+
+
+def parse(data: bytes, path: Path) -> NotebookNode:
+    try:
+        return nbformat.reads(data.decode("utf-8"), as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError, UnicodeDecodeError) as error:
         raise NotebookError(f"{path} is not a notebook: {error}.") from error
 
 
@@ -158,24 +165,21 @@ def save(notebook: NotebookNode, path: Path) -> None:
     """Replace the file in one step: it holds the old notebook or the new one, never half of it."""
     nbformat.validate(notebook)
     text = nbformat.writes(notebook).rstrip("\n") + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
         shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def run(path: Path) -> Cost:
-    """Execute one notebook and save it."""
-    notebook = read(path)
+    """Execute one notebook and save it, unless somebody has changed it meanwhile."""
+    before = read(path)
+    notebook = parse(before, path)
     start = time.perf_counter()
     peak = execute(notebook, path)
     seconds = time.perf_counter() - start
     tidy(notebook)
+    if not path.is_file() or read(path) != before:
+        raise NotebookError(f"{path} was changed while it ran, and is left as it is; run it again.")
     save(notebook, path)
     return Cost(path.name, seconds, peak, path.stat().st_size)
 

@@ -1,8 +1,9 @@
 """Make data/samples again: leaves, struck instruments and villages, all invented and drawn by fixed seeds.
 
-`python tools/samples.py` writes 240 images, 48 sounds and 600 names, for trying `python -m helpers fit` and
-notebook 11 without data of one's own. Every one is given by a few continuous numbers, so that there is something
-between any two of them.
+`python tools/samples.py` writes 240 images, 48 sounds and 600 names, for trying `python -m helpers fit` and the lesson
+Your own model without data of one's own; with a folder after it, into that folder. Every one is given by a few
+continuous numbers, so that there is something between any two of them. A file that is there already and holds
+anything else is left as it is.
 """
 
 import io
@@ -13,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from helpers import sound
-from helpers.disk import write_bytes, write_text
+from helpers.disk import DATA, DiskError, write_new
 
-SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
+SAMPLES = DATA / "samples"
 SIDE, FINE = 28, 6  # pixels of a side; points a pixel, along each axis
 SECONDS = 0.5
 PITCHES = {"A3": 220.0, "E4": 329.63, "A4": 440.0}  # Hz
@@ -68,10 +69,8 @@ def leaves(n: int = 80, seed: int = 0) -> dict[str, np.ndarray]:
     for kind in ("maple", "oak", "willow"):
         for i in range(n):
             slant, width, depth, bend, vein, shade = rng.random(6)
-            found[f"{kind}/{i:02d}.png"] = leaf(
-                kind, 0.9 * (slant - 0.5), 0.75 + 0.45 * width, depth, 2 * bend - 1, 0.7 + 0.9 * vein,
-                0.15 + 0.4 * shade,
-            )  # fmt: skip
+            found[f"{kind}/{i:02d}.png"] = leaf(kind, 0.9 * (slant - 0.5), 0.75 + 0.45 * width, depth, 2 * bend - 1,
+                                                0.7 + 0.9 * vein, 0.15 + 0.4 * shade)
     return found
 
 
@@ -140,19 +139,32 @@ def villages(n: int = 600, seed: int = 0) -> list[str]:
     return list(found)
 
 
-def main(folder: Path = SAMPLES):
+def files() -> dict[str, bytes]:
+    """What every file holds, by where it is kept."""
     from PIL import Image
 
+    found = {}
     for place, pixels in leaves().items():
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, format="png", optimize=True)
-        write_bytes(folder / "leaves" / place, file.getvalue())
+        found[f"leaves/{place}"] = file.getvalue()
     for place, wave in strokes().items():
-        write_bytes(folder / "strokes" / place, sound.encode(wave / 32767, format="flac"))
-    write_text(folder / "villages.txt", "\n".join(villages()) + "\n")
-    files = [file for file in folder.rglob("*") if file.is_file()]
-    print(f"{len(files)} files, {sum(file.stat().st_size for file in files) / 1000:.0f} kB in {folder}")
+        found[f"strokes/{place}"] = sound.encode(wave / 32767, format="flac")
+    found["villages.txt"] = ("\n".join(villages()) + "\n").encode()
+    return found
+
+
+def main(folder: Path = SAMPLES) -> int:
+    made = files()
+    try:
+        for place, data in made.items():
+            write_new(folder / place, data)
+    except DiskError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(made)} files, {sum(map(len, made.values())) / 1000:.0f} kB in {folder}")
+    return 0
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    sys.exit(main(*map(Path, sys.argv[1:])))

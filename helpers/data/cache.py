@@ -4,31 +4,34 @@ import contextlib
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "data" / "cache"
+from helpers import disk
+
+FOLDER = disk.CACHE
 
 
-def cached(name: str, recipe, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def cached(name: str, recipe: bytes, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What ``make()`` returns, from the cache if it was made before by the same recipe.
 
     ``recipe`` is bytes that change whenever the result would: versions, settings, the source of the module.
+    A file that cannot be read is moved aside, to a name that ends in ".damaged"; nothing is deleted.
     Where nothing can be written, because the disk is full or read-only, the arrays are made each time.
     """
     file = FOLDER / f"{name}-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there, or damaged
+    try:
         with np.load(file, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        with contextlib.suppress(OSError):
+            os.rename(file, disk.free_name(file.with_name(f"{file.name}.damaged")))
     arrays = make()
-    with contextlib.suppress(OSError):
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.stem}.{os.getpid()}.part.npz")
-        try:
-            np.savez(temporary, **arrays)
-            os.replace(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
+    if not os.path.lexists(file):  # else it is damaged and cannot be moved, or another process was faster
+        with contextlib.suppress(OSError), disk.replacing(file) as temporary, open(temporary, "wb") as out:
+            np.savez(out, **arrays)  # type: ignore[arg-type]
     return arrays

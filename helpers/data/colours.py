@@ -8,6 +8,7 @@ import re
 import unicodedata
 
 import numpy as np
+import numpy.typing as npt
 
 from helpers.data import text
 from helpers.data.dataset import DataError, Dataset
@@ -21,23 +22,23 @@ CONES = np.array([
     [0.4122214708, 0.5363325363, 0.0514459929],
     [0.2119034982, 0.6806995451, 0.1073969566],
     [0.0883024619, 0.2817188376, 0.6299787005],
-])  # fmt: skip
+])
 OPPONENTS = np.array([
     [0.2104542553, 0.7936177850, -0.0040720468],
     [1.9779984951, -2.4285922050, 0.4505937099],
     [0.0259040371, 0.7827717662, -0.8086757660],
-])  # fmt: skip
+])
 
 
-def rgb_to_oklab(rgb) -> np.ndarray:
+def rgb_to_oklab(rgb: npt.ArrayLike) -> np.ndarray:
     """sRGB (…, 3), each from 0 to 1, to Oklab (…, 3): L from 0 to 1, a and b within about ±0.32."""
-    rgb = _three(rgb, "rgb")
+    srgb = _three(rgb, "rgb")
     # sRGB stores about the square root of the light; undo that first (IEC 61966-2-1).
-    light = np.where(rgb <= 0.04045, rgb / 12.92, ((np.maximum(rgb, 0) + 0.055) / 1.055) ** 2.4)
+    light = np.where(srgb <= 0.04045, srgb / 12.92, ((np.maximum(srgb, 0) + 0.055) / 1.055) ** 2.4)
     return np.cbrt(light @ CONES.T) @ OPPONENTS.T
 
 
-def oklab_to_rgb(lab, clip: bool = True) -> np.ndarray:
+def oklab_to_rgb(lab: npt.ArrayLike, clip: bool = True) -> np.ndarray:
     """Oklab (…, 3) to sRGB (…, 3); a colour that no screen can show is clipped to 0 … 1, unless told otherwise."""
     cones = (_three(lab, "lab") @ np.linalg.inv(OPPONENTS).T) ** 3
     light = cones @ np.linalg.inv(CONES).T
@@ -74,7 +75,7 @@ def load(seed: int = 0) -> Dataset:
     """
     names, rgb = survey()
     return text.make("colour names", names, rgb_to_oklab(rgb), alike=alike, seed=seed,
-                     source="the XKCD colour survey (Munroe, 2010; CC0), inside Matplotlib")  # fmt: skip
+                     source="the XKCD colour survey (Munroe, 2010; CC0), inside Matplotlib")
 
 
 def _three(colours, name):

@@ -5,38 +5,44 @@ training. Train is for fitting, validation for choosing, test for reporting.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 import numpy as np
 
-from helpers.data.rows import Rows, blocks, in_file, take
-
 MOST_SHOWN = 20  # files left out that describe() names
+BLOCK = 1 << 24  # bytes that are looked at together
 
 
 class DataError(ValueError):
     """Data that cannot be used. The message says what was found, where, and what to do."""
 
 
+def as_floats(x: np.ndarray) -> np.ndarray:
+    """Bytes are grey levels: uint8 from 0 to 255 becomes float32 from 0 to 1. All else is returned as it is."""
+    return x / np.float32(255) if x.dtype == np.uint8 else x
+
+
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set: examples x (N, …), their condition c (N,), (N, C) or None, their rows in the whole.
+    """One part of a data set: examples x (N, …), their condition c (N,), (N, C) or None, their rows in the whole."""
 
-    x is an array, or Rows of a file where the data set is too large for memory.
-    """
-
-    x: np.ndarray | Rows
+    x: np.ndarray
     c: np.ndarray | None
     index: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
-    def batches(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple]:
-        """Visit every example once, in random order: yields (x, c) of ``batch_size`` or fewer examples."""
+    def batches(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Visit every example once, in random order: yields (x, c) of ``batch_size`` or fewer examples.
+
+        Here grey levels that are stored as bytes become numbers from 0 to 1, see :func:`as_floats`.
+        """
         for index in batches(len(self), batch_size, rng):
-            yield self.x[index], None if self.c is None else self.c[index]
+            yield as_floats(self.x[index]), None if self.c is None else self.c[index]
 
 
 def batches(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -50,12 +56,15 @@ def batches(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.nd
 class Dataset:
     """Examples x (N, …), an optional condition c, and disjoint train, valid and test splits.
 
+    Grey levels of images from files stay bytes in x (uint8), a quarter of the memory that they would take as numbers
+    from 0 to 1; they become such numbers when a batch is made (:func:`as_floats`).
+
     The condition is a label for each example, a whole number (N,), or some real numbers for each, (N, C).
     Make one with :meth:`Dataset.make`, which checks, removes duplicates and splits.
     """
 
     name: str
-    x: np.ndarray | Rows  # Rows, or a memory-mapped array, where the examples are larger than memory
+    x: np.ndarray
     c: np.ndarray | None
     rows: dict[str, np.ndarray]  # split -> row numbers
     names: tuple[str, ...] = ()  # names[c] is what to call condition c
@@ -66,19 +75,37 @@ class Dataset:
     group: np.ndarray | None = None  # (N,): the set that an example belongs to, such as its font
     group_names: tuple[str, ...] = ()
     vocabulary: object = None  # for texts: what turns x into text and back (helpers.data.text.Vocabulary)
-    kind: str = ""  # "image", "sound" or "text": what an example is to be shown as
+    kind: str = ""  # "image", "sound" or "text": what an example is to be shown as; "" for anything else
     skipped: tuple[tuple[str, str], ...] = ()  # (file, reason) for all that could not be used; the last notes say it
+    origin: dict = field(default_factory=dict)  # how it was read, so that it can be read again: path, kind, options, …
 
     @classmethod
     def make(
-        cls, name, x, c=None, *, key=None, names=(), shape=(), valid=1 / 7, test=1 / 7,
-        low=None, high=None, seed=0, source="", notes=(), group=None, group_names=(), kind="",
-    ):  # fmt: skip
+        cls,
+        name: str,
+        x,
+        c=None,
+        *,
+        key: np.ndarray | None = None,
+        names: Sequence[str] = (),
+        shape: Sequence[int] = (),
+        valid: float | Sequence[int] | np.ndarray = 1 / 7,
+        test: float | Sequence[int] | np.ndarray = 1 / 7,
+        low: float | None = None,
+        high: float | None = None,
+        seed: int = 0,
+        source: str = "",
+        notes: Sequence[str] = (),
+        group=None,
+        group_names: Sequence[str] = (),
+        kind: str = "",
+    ) -> "Dataset":
         """Check x and c, remove duplicates, and split what is left, class by class.
 
         Two examples are duplicates when their rows of ``key`` (by default x itself) are equal; the first
         stays. ``valid`` and ``test`` are fractions. Every class is represented in each split in
-        proportion. ``low`` and ``high`` bound the values allowed in x. The same seed gives the same split.
+        proportion. ``low`` and ``high`` bound the values allowed in x, which for bytes always are from 0 to 1. The
+        same seed gives the same split.
 
         c may also be real numbers (N, C), such as a colour. They take no part in the split, and examples are
         duplicates whatever their numbers.
@@ -87,8 +114,6 @@ class Dataset:
         ``valid`` and ``test`` are then fractions of the groups, or the numbers of the groups themselves. Equal
         examples count as duplicates only if their labels are equal, too.
 
-        A memory-mapped x stays in its file: it is looked at a few rows at a time, and the splits are Rows of it.
-
         Raises DataError for an empty or ragged x, NaN, values out of range, labels that do not match,
         and for splits that would be empty.
         """
@@ -96,30 +121,31 @@ class Dataset:
         c = _checked_condition(name, c, len(x), names)
         group = _checked_group(name, group, len(x), group_names)
         labels = c if _is_label(c) else None
-        key = x if key is None else key if in_file(key) else np.asarray(key)
+        key = x if key is None else np.asarray(key)
         if len(key) != len(x):
             raise DataError(f"{name}: key has {len(key)} rows and x has {len(x)}; give one row for each.")
         found, first = len(x), _first_of_equals(key, labels if group is not None else None)
         if len(first) < found:
-            x, c, group = (None if part is None else take(part, first) for part in (x, c, group))
+            x, c, group = (None if part is None else part[first] for part in (x, c, group))
         rng = np.random.default_rng(seed)
         if group is None:
             rows = _split(name, len(x), c if _is_label(c) else None, valid, test, rng)
         else:
             rows = _split_groups(name, group, valid, test, rng)
         shape = tuple(shape) or x.shape[1:]
-        return cls(name, x, c, rows, tuple(names), shape, source, found, tuple(notes), group, tuple(group_names),
-                   kind=kind)  # fmt: skip
+        names, notes, group_names = tuple(names), tuple(notes), tuple(group_names)
+        return cls(name, x, c, rows, names, shape, source, found, notes, group, group_names, kind=kind)
 
-    def without(self, skipped) -> "Dataset":
+    def without(self, skipped: Iterable[tuple[str, str]]) -> "Dataset":
         """The same, with the (file, reason) of all that could not be used, which the last of its notes name."""
-        # "notes.txt is no sound file" reads on; "broken.wav: cannot be read" does not.
-        lines = [f"left out: {file}{' ' if why.startswith('is no ') else ': '}{why}" for file, why in skipped]
+        # "notes.txt is not a sound file" reads on; "broken.wav: cannot be read" does not.
+        skipped = list(skipped)
+        lines = [f"left out: {file}{' ' if why.startswith('is not ') else ': '}{why}" for file, why in skipped]
         return replace(self, notes=(*self.notes, *lines), skipped=(*self.skipped, *skipped))
 
     def _part(self, split):
         index = self.rows[split]
-        return Split(take(self.x, index), None if self.c is None else self.c[index], index)
+        return Split(self.x[index], None if self.c is None else self.c[index], index)
 
     @property
     def train(self) -> Split:
@@ -159,13 +185,13 @@ class Dataset:
         c[row, column] = self.c[part]
         return Split(x, c, groups)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
-    def describe(self):
+    def describe(self) -> None:
         """Print what is in the data set, where it comes from, and how it is split."""
         size = " × ".join(map(str, self.shape))
-        low, high = min(block.min() for block in blocks(self.x)), max(block.max() for block in blocks(self.x))
+        low, high = (float(as_floats(end)) for end in (self.x.min(), self.x.max()))
         print(f"{self.name}: {len(self):,} examples of {size}, values {low:g} to {high:g}")
         if self.source:
             print(f"source: {self.source}")
@@ -203,7 +229,7 @@ class Dataset:
 
 def _checked(name, x, low, high):
     try:
-        x = x if in_file(x) else np.asarray(x)
+        x = np.asarray(x)
     except ValueError as error:
         raise DataError(f"{name}: the examples have different shapes; give them all the same one.") from error
     if x.dtype == object:
@@ -212,14 +238,16 @@ def _checked(name, x, low, high):
         raise DataError(f"{name}: found an array of shape {x.shape}; give x as (examples, …), at least one row.")
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool):
         raise DataError(f"{name}: found values of type {x.dtype}; give numbers.")
+    if x.dtype == np.uint8:  # grey levels: none is missing, and all are from 0 to 1
+        return x
     # A few rows at a time: the truth values of all would take a quarter of the memory that x does, or all of it.
-    bad = np.concatenate([~np.isfinite(block).all(axis=1) for block in blocks(x)])
+    bad = np.concatenate([~np.isfinite(block).all(axis=1) for block in _blocks(x)])
     if bad.any():
         raise DataError(
             f"{name}: {bad.sum()} of {len(x)} examples hold NaN or infinity, the first in row {bad.argmax()}; "
             "remove or repair them."
         )
-    outside = np.concatenate([_outside(block, low, high) for block in blocks(x)])
+    outside = np.concatenate([_outside(block, low, high) for block in _blocks(x)])
     if outside.any():
         row = outside.argmax()
         raise DataError(
@@ -227,6 +255,15 @@ def _checked(name, x, low, high):
             f"{x[row].max():g} ({outside.sum()} rows are outside); rescale x."
         )
     return x
+
+
+def _blocks(x):
+    """x (N, …) as flat rows (n, D), a few at a time, so that what is computed from them stays small."""
+    size = math.prod(x.shape[1:])
+    step = max(1, BLOCK // max(1, size * x.dtype.itemsize))
+    for start in range(0, len(x), step):
+        block = x[start : start + step]
+        yield block.reshape(len(block), size)
 
 
 def _outside(flat, low, high):
@@ -239,7 +276,7 @@ def _outside(flat, low, high):
     return outside
 
 
-def _is_label(c):
+def _is_label(c: np.ndarray | None) -> TypeGuard[np.ndarray]:
     """Whether a condition is a whole number for each example, rather than nothing or real numbers."""
     return c is not None and c.ndim == 1
 
@@ -251,11 +288,14 @@ def _checked_condition(name, c, n, names):
     if c.ndim == 2 and len(c) == n and c.shape[1] > 0 and np.issubdtype(c.dtype, np.floating):
         bad = ~np.isfinite(c).all(axis=1)
         if bad.any():
-            raise DataError(f"{name}: the condition of {bad.sum()} of {n} examples holds NaN or infinity, the first in "
-                            f"row {bad.argmax()}; remove or repair them.")  # fmt: skip
+            raise DataError(
+                f"{name}: the condition of {bad.sum()} of {n} examples holds NaN or infinity, the first in row "
+                f"{bad.argmax()}; remove or repair them."
+            )
         if names:
-            raise DataError(f"{name}: names are for labels, and the condition is {c.shape[1]} real numbers; leave "
-                            "them out.")  # fmt: skip
+            raise DataError(
+                f"{name}: names are for labels, and the condition is {c.shape[1]} real numbers; leave them out."
+            )
         return c
     if c.shape != (n,):
         raise DataError(f"{name}: c has shape {c.shape} for {n} examples; give one label for each.")
@@ -271,8 +311,10 @@ def _checked_group(name, group, n, group_names):
         return None
     group = np.asarray(group)
     if group.shape != (n,) or not np.issubdtype(group.dtype, np.integer) or group.min() < 0:
-        raise DataError(f"{name}: group has shape {group.shape} and type {group.dtype} for {n} examples; give one "
-                        "whole number from 0 for each.")  # fmt: skip
+        raise DataError(
+            f"{name}: group has shape {group.shape} and type {group.dtype} for {n} examples; give one whole number "
+            "from 0 for each."
+        )
     if group_names and group.max() >= len(group_names):
         raise DataError(f"{name}: group {group.max()} has no name; {len(group_names)} names were given.")
     return group
@@ -281,7 +323,7 @@ def _checked_group(name, group, n, group_names):
 def _first_of_equals(key, c):
     """The rows of key that no earlier row equals, by a fingerprint of each; with c, equal rows have equal labels."""
     seen, first, i = set(), [], 0
-    for block in blocks(key):
+    for block in _blocks(key):
         block = np.ascontiguousarray(block)
         if np.issubdtype(block.dtype, np.floating):
             block = block + 0.0  # -0.0 becomes 0.0
@@ -302,8 +344,9 @@ def _split_groups(name, group, valid, test, rng):
             chosen = np.asarray(wanted, int)
             if len(chosen) and not np.isin(chosen, rest).all():
                 gone = sorted(set(chosen.tolist()) - set(rest.tolist()))[0]
-                raise DataError(f"{name}: group {gone} cannot be held out for {split}: it is not in the data, or "
-                                "in another split.")  # fmt: skip
+                raise DataError(
+                    f"{name}: group {gone} cannot be held out for {split}: it is not in the data, or in another split."
+                )
         else:
             chosen = rng.permutation(rest)[: round(wanted * len(np.unique(group)))]
         if len(chosen) == 0:

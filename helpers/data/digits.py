@@ -6,16 +6,20 @@ bitmap, 0 to 16. It is the test part of Alpaydin and Kaynak's Optical Recognitio
 """
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from helpers.data.dataset import Dataset
-from helpers.data.glyphs import REACH, SIDE
+from helpers.data.glyphs import REACH, SIDE, Array
+
+if TYPE_CHECKING:  # slow to import
+    import torch
 
 THRESHOLD = 0.5  # a pixel is ink when at least half of its cell was inked
 
 
-def load(binary=True) -> Dataset:
+def load(binary: bool = True) -> Dataset:
     """The digits as rows of 64 pixels, labelled 0 to 9: 1,250 train, 250 validation, 250 test.
 
     ``binary=True`` gives pixels 0 or 1; ``binary=False`` gives the same images, in the same splits, in
@@ -60,7 +64,7 @@ def fields() -> Dataset:
     return replace(grey, name="digits, distances", x=x.reshape(-1, SIDE**2), shape=(SIDE, SIDE), notes=notes)
 
 
-def threshold_jitter(grey, rng, width=0.1):
+def threshold_jitter(grey: Array, rng: "np.random.Generator | torch.Generator", width: float = 0.1) -> Array:
     """Draw the digits' ink anew: binarise each grey image (N, 64) at its own threshold, 0.5 ± ``width``.
 
     A slightly higher threshold gives a thinner stroke, a lower one a thicker stroke: a new binary image
@@ -68,8 +72,8 @@ def threshold_jitter(grey, rng, width=0.1):
     NumPy generator, or tensors with a torch generator.
     """
     if isinstance(rng, np.random.Generator):
-        return (grey >= THRESHOLD + width * rng.uniform(-1, 1, size=(len(grey), 1))).astype(grey.dtype)
+        return (grey >= THRESHOLD + width * rng.uniform(-1, 1, size=(len(grey), 1))).astype(grey.dtype)  # type: ignore
     import torch
 
-    shift = 2 * torch.rand(len(grey), 1, generator=rng, dtype=grey.dtype).to(grey.device) - 1
+    shift = 2 * torch.rand(len(grey), 1, generator=rng, dtype=grey.dtype).to(grey.device) - 1  # type: ignore
     return (grey >= THRESHOLD + width * shift).to(grey.dtype)

@@ -2,14 +2,17 @@
 
 Nothing outside of the folder is read: links to files inside are followed, links that lead out of it are not. A
 folder is read once, under its own name, so that links can make no loop. Only regular files are opened, so that
-nothing waits for a pipe.
+nothing waits for a pipe. A subfolder that holds a run of ours is no data, whatever pictures lie in it.
 """
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
+from helpers import disk
 from helpers.data.dataset import DataError
 
 # What systems put into folders unasked, beside the names that begin with a dot.
@@ -53,8 +56,8 @@ class Listing:
         """The folder's own name, fit to be printed."""
         return shown(os.path.basename(self.root) or self.root)
 
-    def take(self, suffixes, what: str) -> list[File]:
-        """The files whose names end in one of ``suffixes``; the others are skipped, as no ``what`` ("image").
+    def take(self, suffixes: Collection[str], what: str) -> list[File]:
+        """The files whose names end in one of ``suffixes``; the others are skipped, as not ``what`` ("an image").
 
         As soon as one of them lies in a subfolder, subfolders are labels, and those that lie in none have none.
         """
@@ -62,16 +65,16 @@ class Listing:
         labelled = any(file.label is not None for file in fits)
         for file in self.files:
             if file.suffix not in suffixes:
-                self.skipped.append((file.place, f"is no {what} file that is read here"))
+                self.skipped.append((file.place, f"is not {what} file that is read here"))
             elif labelled and file.label is None:
                 self.skipped.append((file.place, "lies beside the subfolders and so has no label; move it into one"))
         return [file for file in fits if not labelled or file.label is not None]
 
-    def empty_labels(self, used) -> None:
+    def empty_labels(self, used: Collection[str]) -> None:
         """Skip the subfolders that hold nothing among ``used``, the labels of what could be used."""
         gone = [shown(label) + "/" for label in sorted(set(self.labels) - set(used))] if used else []
         said = {place for place, _ in self.skipped}
-        self.skipped += [(p, "holds nothing that can be used, and is no label") for p in gone if p not in said]
+        self.skipped += [(p, "holds nothing that can be used, and is not a label") for p in gone if p not in said]
 
     def source(self, used: int, labels: int = 0) -> str:
         """How many files are used, of how many."""
@@ -81,44 +84,59 @@ class Listing:
         return f"{used:,} of {total:,} files{inside}{ignored}"
 
 
-def shown(name) -> str:
+def shown(name: str | bytes | os.PathLike) -> str:
     """A file's name fit to be printed: what is not UTF-8, or moves the cursor, is written as an escape."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def find(path, advice: str) -> Listing:
-    """All files in the folder ``path`` and its subfolders. Raises DataError, ending in ``advice``, for no folder."""
+def find(path: str | Path, advice: str, leave_out: str | Path | None = None) -> Listing:
+    """All files in the folder ``path`` and its subfolders. Raises DataError, ending in ``advice``, for no folder.
+
+    A subfolder that holds a run of ours is skipped; the folder ``leave_out`` is passed over without a word.
+    """
     if not os.path.isdir(path):
         what = "is a file, and a folder is needed" if os.path.exists(path) else "there is no such folder"
         raise DataError(f"{shown(path)}: {what}; {advice}.")
     listing = Listing(os.path.realpath(path))
-    to_do = [()]
+    unwanted = None if leave_out is None else os.path.realpath(leave_out)
+    to_do: list[tuple[str, ...]] = [()]
     while to_do:
         parts = to_do.pop()
         try:
             with os.scandir(os.path.join(listing.root, *parts)) as entries:
-                entries = list(entries)
+                found = list(entries)
         except OSError as error:
             if not parts:
-                raise DataError(f"{shown(path)}: cannot be opened ({error.strerror}); check its rights.") from None
+                raise DataError(f"{shown(path)}: cannot be opened ({error.strerror}); check its permissions.") from None
             listing.skipped.append((shown("/".join(parts)) + "/", f"cannot be opened ({error.strerror})"))
             continue
-        for entry in entries:
+        for entry in found:
             here = (*parts, entry.name)
+            place = shown("/".join(here))
             if entry.name.startswith(".") or entry.name.lower() in HIDDEN:
                 listing.hidden += 1
             elif entry.is_dir(follow_symlinks=False) and not _is_link(entry):
-                to_do.append(here)
+                if entry.path == unwanted:
+                    continue
+                if _is_run(entry.path):
+                    listing.skipped.append((place + "/", "holds a run of this program, and is not read"))
+                else:
+                    to_do.append(here)
             elif reason := _reason_against(entry, listing.root):
-                listing.skipped.append((shown("/".join(here)), reason))
+                listing.skipped.append((place, reason))
             else:
                 listing.files.append(File(entry.path, here))
         if not parts:
-            listing.labels = [name for (name,) in to_do]
+            listing.labels = [parts[0] for parts in to_do]
     listing.files.sort(key=lambda file: file.parts)
     listing.skipped.sort()
     return listing
+
+
+def _is_run(folder):
+    record = Path(folder, "run.json")
+    return record.is_file() and bool(disk.read_record(record))  # a pipe of that name would never end
 
 
 def _is_link(entry):

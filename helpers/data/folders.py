@@ -1,107 +1,59 @@
 """The reader's own data: a folder of images or sounds, or texts, becomes the same Dataset as ours.
 
-``load`` looks what it is. What could not be used is left out, and the data set's notes say which file and why
-(``data.skipped`` has the same for programs). ``helpers.data.files`` says what is looked at in a folder.
+``helpers.senses.read`` works out what it is. What could not be used is left out, and the data set's notes say which
+file and why (``data.skipped`` has the same for programs). ``helpers.data.files`` says what is looked at in a folder.
 """
 
-import inspect
 import os
 import stat
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from helpers.data import cache, files, pictures
+from helpers.data import files, pictures
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.files import shown
-from helpers.data.rows import free_bytes
 
 MOST_BYTES = 200_000_000  # of text: several times the works of any writer
 FEWEST = 10  # different images or texts: some to train, some to choose and some to test
 IMAGES = pictures.SUFFIXES
 SOUNDS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 TEXTS = {".txt", ".text", ".md"}
-KINDS = {"image": IMAGES, "sound": SOUNDS, "text": TEXTS}
-
-
-def load(path, kind: str = "auto", **options) -> Dataset:
-    """The reader's own data, whatever it is: a folder of images, sounds or texts, or a file of text.
-
-    kind: "image", "sound" or "text"; "auto" takes what most files in the folder are by their names, and a file for
-        text. The other files are left out, and the notes say so.
-    options: those of :func:`images`, :func:`sounds` or :func:`texts`.
-
-    Raises DataError for nothing that can be used, and for an option that this kind does not have.
-    """
-    if kind not in ("auto", *KINDS):
-        raise DataError(f"load: kind is {kind!r}; say 'image', 'sound', 'text' or 'auto'.")
-    note = None
-    if kind == "auto":
-        kind, note = guess(path)
-    make = {"image": images, "sound": sounds, "text": texts}[kind]
-    known = list(inspect.signature(make).parameters)[1:]
-    for option in options:
-        if option not in known:
-            raise DataError(f"{shown(path)}: {option} is no option for data of kind {kind}; it has {', '.join(known)}.")
-    data = make(path, **options)
-    return replace(data, notes=(note, *data.notes)) if note else data
-
-
-def guess(path):
-    """What most files of a folder are, by their names, and a note if there are others."""
-    if not os.path.exists(path):
-        raise DataError(f"{shown(path)}: there is no such file or folder; check its name.")
-    if not os.path.isdir(path):
-        suffix = os.path.splitext(path)[1].lower()
-        for kind in ("image", "sound"):
-            if suffix in KINDS[kind]:
-                raise DataError(f"{shown(path)}: is a single {kind}; give the folder of all of them.")
-        return "text", None
-    listing = files.find(path, "check its name")
-    seen = Counter(kind for file in listing.files for kind, suffixes in KINDS.items() if file.suffix in suffixes)
-    if not seen:
-        raise DataError(f"{shown(path)}: none of its {len(listing.files):,} files is an image (such as .png), a sound "
-                        f"(such as .wav) or a text (.txt); give a folder of one of these{_out(listing)}.")  # fmt: skip
-    kind = max(KINDS, key=lambda kind: seen[kind])
-    others = [f"{seen[k]:,} {k} file{'s' * (seen[k] != 1)}" for k in KINDS if k != kind and seen[k]]
-    note = f"taken as {kind}s, like {seen[kind]:,} of its files; also seen: {', '.join(others)}" if others else None
-    return kind, note
 
 
 def images(
-    path, size: int = 28, grey: bool | None = None, seed: int = 0, square: str = "pad", in_memory: bool | None = None,
-) -> Dataset:  # fmt: skip
+    path: str | Path, size: int = 28, grey: bool | None = None, seed: int = 0, square: str = "pad",
+    leave_out: str | Path | None = None,
+) -> Dataset:
     """A folder of images of any size; its subfolders, if it has any, are the labels.
 
-    x: (N, size, size), grey, or (N, 3, size, size) in colour; float32 from 0 (black) to 1. c: the number of the
-    subfolder, (N,), however deep the image lies in it; without subfolders None.
+    x: (N, size, size), grey, or (N, 3, size, size) in colour; bytes from 0 (black) to 255, which become numbers from
+    0 to 1 when a batch is made. c: the number of the subfolder, (N,), however deep the image lies in it; without
+    subfolders None.
 
     grey: True makes all images grey, False keeps three channels; None takes colour if any image is in colour.
     square: "pad" fits the whole image into the square and fills the rest with the colour of its border; "crop"
         takes the largest square in the middle.
-    in_memory: False decodes the images once into a file in ``data/cache``, which is read as it is needed; None
-        does so if they take more than half of the memory that is free. A changed file, or setting, makes it anew.
+    leave_out: a folder inside that is not looked at.
 
     Images with transparency lie on white. Of several frames the first is taken. Equal images are removed.
 
-    Raises DataError when there is no such folder, and for fewer than 10 different images that can be used.
+    Raises DataError when there is no such folder, for fewer than 10 different images that can be used, and for more
+    than fit into memory.
     """
     if not (isinstance(size, int) and 1 <= size <= 4096):
         raise DataError(f"images: size is {size!r}; give the pixels of a side, a whole number from 1 to 4096.")
     if square not in ("pad", "crop"):
         raise DataError(f"images: square is {square!r}; say 'pad' or 'crop'.")
-    listing = files.find(path, "give one with images, in one subfolder for each label if they have labels")
-    candidates = listing.take(IMAGES, "image")
-    if in_memory is None:
-        in_memory = 4 * len(candidates) * (1 if grey else 3) * size**2 < 0.5 * free_bytes()
-    found = pictures.stack(candidates, size, grey, square, None if in_memory else cache.FOLDER)
+    listing = files.find(path, "give one with images, in one subfolder for each label if they have labels", leave_out)
+    candidates = listing.take(IMAGES, "an image")
+    found = pictures.stack(candidates, size, grey, square)
     listing.skipped += [(candidates[number].place, reason) for number, reason in found.skipped]
     if found.different < FEWEST:
         raise DataError(f"{shown(path)}: holds {found.different} different images that can be used, and at least "
-                        f"{FEWEST} are needed, to train, to choose and to test; add more{_out(listing)}.")  # fmt: skip
+                        f"{FEWEST} are needed, to train, to choose and to test; add more{left_out(listing)}.")
     kept = [candidates[number] for number in found.kept]
     labels, c = _labels(listing, kept)
     notes = []
@@ -123,7 +75,10 @@ def images(
     return _finished(data, listing)
 
 
-def sounds(path, seconds: float = 1.0, seed: int = 0, group: Callable[[str], str] | None = None) -> Dataset:
+def sounds(
+    path: str | Path, seconds: float = 1.0, seed: int = 0, group: Callable[[str], str] | None = None,
+    leave_out: str | Path | None = None,
+) -> Dataset:
     """A folder with one subfolder for each label (a pitch, a word) and sound files in them; or sounds alone.
 
     Files of the same name in different subfolders, such as ``A4/violin.wav`` and ``C5/violin.wav``, belong to
@@ -139,11 +94,11 @@ def sounds(path, seconds: float = 1.0, seed: int = 0, group: Callable[[str], str
 
     if not 0 < seconds <= sound.MAX_SECONDS:
         raise DataError(f"sounds: seconds is {seconds!r}; give a time above 0, and at most {sound.MAX_SECONDS:g}.")
-    listing = files.find(path, "give one with a subfolder of sounds for each label")
-    candidates = listing.take(SOUNDS, "sound")
+    listing = files.find(path, "give one with a subfolder of sounds for each label", leave_out)
+    candidates = listing.take(SOUNDS, "a sound")
     if not candidates:
         raise DataError(f"{shown(path)}: no files in subfolders were found that are sounds, and none beside them; make "
-                        f"one subfolder for each label, with sounds{_out(listing)}.")  # fmt: skip
+                        f"one subfolder for each label, with sounds{left_out(listing)}.")
     x, kept, waves = [], [], []
     for file in candidates:
         try:
@@ -163,7 +118,7 @@ def sounds(path, seconds: float = 1.0, seed: int = 0, group: Callable[[str], str
     groups = sorted(set(stems))
     if len(groups) < 3:
         raise DataError(f"{shown(path)}: {len(kept)} sounds of {len(groups)} groups can be used, and at least 3 are "
-                        f"needed, one each to train, to choose and to test{_out(listing)}.")  # fmt: skip
+                        f"needed, one each to train, to choose and to test{left_out(listing)}.")
     labels, c = _labels(listing, kept)
     number = {stem: k for k, stem in enumerate(groups)}
     data = Dataset.make(
@@ -216,7 +171,7 @@ def _some(names, most=5):
     return ", ".join(names[:most]) + more
 
 
-def _out(listing):
+def left_out(listing) -> str:
     """What was left out, at the end of a message of too little data."""
     if listing is None or not listing.skipped:
         return ""
@@ -224,7 +179,9 @@ def _out(listing):
     return f" (left out: {file}: {reason})" if count == 1 else f" (left out: {count:,}, as {file}: {reason})"
 
 
-def texts(path, by: str = "auto", length: int = 100, seed: int = 0) -> Dataset:
+def texts(
+    path: str | Path, by: str = "auto", length: int = 100, seed: int = 0, leave_out: str | Path | None = None,
+) -> Dataset:
     """A UTF-8 text file as rows of symbols, with ``vocabulary`` fitted on the train split (``helpers.data.text``).
 
     A folder of text files (.txt) counts as one text, file after file: their lines are pooled, and running text is
@@ -246,7 +203,7 @@ def texts(path, by: str = "auto", length: int = 100, seed: int = 0) -> Dataset:
         raise DataError(f"texts: length is {length}; give at least 2 characters for a piece.")
     listing = None
     if os.path.isdir(path):
-        listing, wholes = _read_texts(path)
+        listing, wholes = _read_texts(path, leave_out)
         name, source = listing.name, listing.source(len(wholes))
     else:
         name = source = shown(os.path.basename(path))
@@ -261,7 +218,7 @@ def texts(path, by: str = "auto", length: int = 100, seed: int = 0) -> Dataset:
         if longest > 1000:
             number = 1 + [len(line) for line in lines[place]].index(longest)
             raise DataError(f"{place}: line {number} has {longest:,} characters, too many for one item; give "
-                            "by='running' if it is running text.")  # fmt: skip
+                            "by='running' if it is running text.")
         items = [line for found in lines.values() for line in found if line]
         if len(items) < total:
             notes.append(f"{total - len(items):,} empty lines left out")
@@ -273,14 +230,14 @@ def texts(path, by: str = "auto", length: int = 100, seed: int = 0) -> Dataset:
     if different < FEWEST:
         kind = "lines" if by == "lines" else "pieces"
         raise DataError(f"{name}: holds {different} different {kind}, and at least {FEWEST} are needed, to train, to "
-                        f"choose and to test; add more text{_out(listing)}.")  # fmt: skip
+                        f"choose and to test; add more text{left_out(listing)}.")
     data = text.make(name, items, seed=seed, source=source, notes=notes)
     return data.without(listing.skipped) if listing else data
 
 
-def _read_texts(path):
+def _read_texts(path, leave_out):
     """The text files in a folder, by where they lie; what cannot be read is skipped in the listing."""
-    listing = files.find(path, "give a text file, or a folder of them")
+    listing = files.find(path, "give a text file, or a folder of them", leave_out)
     found = {}
     for file in [file for file in listing.files if file.suffix in TEXTS]:
         try:
@@ -290,12 +247,12 @@ def _read_texts(path):
             listing.skipped.append((file.place, str(error).removeprefix(f"{name}: ").rstrip(".")))
         if sum(map(len, found.values())) > MOST_BYTES:  # at least a byte each
             raise DataError(f"{shown(path)}: its texts have more than {MOST_BYTES / 1e6:.0f} MB together, the most "
-                            "that is read into memory; take some of them out.")  # fmt: skip
+                            "that is read into memory; take some of them out.")
     others = [file.place for file in listing.files if file.suffix not in TEXTS]
-    listing.skipped += [(place, "is no text file that is read here") for place in others]
+    listing.skipped += [(place, "is not a text file that is read here") for place in others]
     if not found:
         raise DataError(f"{shown(path)}: this folder cannot be read as texts: it holds no text file (.txt) that can be "
-                        f"used; give a text file, or a folder of them{_out(listing)}.")  # fmt: skip
+                        f"used; give a text file, or a folder of them{left_out(listing)}.")
     return listing, found
 
 
@@ -305,24 +262,24 @@ def _read_text(path) -> str:
     try:
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):  # a pipe would never end
-            raise DataError(f"{name}: cannot be read, as it is no regular file; give a text file in UTF-8.")
+            raise DataError(f"{name}: cannot be read, as it is not a regular file; give a text file in UTF-8.")
         size = state.st_size
         if size > MOST_BYTES:
             raise DataError(f"{name}: has {size / 1e6:,.0f} MB, and at most {MOST_BYTES / 1e6:.0f} are read into "
-                            "memory; cut out a part of it.")  # fmt: skip
+                            "memory; cut out a part of it.")
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror}); check its name and its rights.") from None
+        raise DataError(f"{name}: cannot be read ({error.strerror}); check its name and its permissions.") from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{name}: begins like UTF-16, not UTF-8; save it as UTF-8.")
     if b"\0" in data:
-        raise DataError(f"{name}: is no text: byte {data.index(0) + 1:,} is zero; give a text file in UTF-8.")
+        raise DataError(f"{name}: is not text: byte {data.index(0) + 1:,} is zero; give a text file in UTF-8.")
     try:
         whole = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise DataError(f"{name}: is not UTF-8, as byte {data[error.start]:#04x} in line {line:,} shows (Latin-1, "
-                        "perhaps); save it as UTF-8.") from None  # fmt: skip
+                        "perhaps); save it as UTF-8.") from None
     if not whole.strip():
         raise DataError(f"{name}: is empty; give a file with text in it.")
     return whole

@@ -12,12 +12,20 @@ alike in all their characters, so that each is a consistent font of its own.
 import os
 import string
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from helpers.data.cache import cached
 from helpers.data.dataset import DataError, Dataset
+
+if TYPE_CHECKING:  # slow to import
+    import torch
+
+Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
 CHARACTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
 SIDE = 28  # pixels
@@ -47,7 +55,7 @@ OLDER = {
                    e=0x212F, g=0x210A, o=0x2134),
     "fraktur": dict(C=0x212D, H=0x210C, I=0x2111, R=0x211C, Z=0x2128),
     "double-struck": dict(C=0x2102, H=0x210D, N=0x2115, P=0x2119, Q=0x211A, R=0x211D, Z=0x2124),
-}  # fmt: skip
+}
 
 ORNAMENTAL = {"script", "bold script", "fraktur", "bold fraktur", "double-struck"}
 PARTS = ("fields", "labels", "fonts", "names", "splits", "notes")
@@ -95,7 +103,7 @@ def code_point(character: str, alphabet: str = "") -> int | None:
     if character in OLDER.get(alphabet, {}):
         return OLDER[alphabet][character]
     for first, run in zip(ALPHABETS[alphabet], (string.ascii_uppercase, string.ascii_lowercase, string.digits),
-                          strict=True):  # fmt: skip
+                          strict=True):
         if character in run:
             return None if first is None else first + run.index(character)
     return None
@@ -119,14 +127,14 @@ def outlines(file: str, alphabet: str = "") -> dict[str, list[np.ndarray]]:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            polygons = TextPath((0, 0), chr(point), size=100, prop=properties).to_polygons(closed_only=True)
-        polygons = [polygon for polygon in polygons if len(polygon) > 2]
+            rings = TextPath((0, 0), chr(point), size=100, prop=properties).to_polygons(closed_only=True)
+        polygons = [ring for ring in map(np.asarray, rings) if len(ring) > 2]
         if polygons:
             found[character] = polygons
     return found
 
 
-def signed_distance(polygons, x, y):
+def signed_distance(polygons: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Distance of every point of the grid x (W,), y (H,) to the nearest outline: (H, W), positive inside.
 
     The outline is taken as points a twentieth of a pixel apart. Inside is where it winds around a point.
@@ -172,7 +180,7 @@ def draw_font(file: str, alphabet: str = "") -> dict[str, np.ndarray]:
     return fields
 
 
-def vary(fields, rng: np.random.Generator) -> np.ndarray:
+def vary(fields: npt.ArrayLike, rng: np.random.Generator) -> np.ndarray:
     """A changed copy of a font, fields (M, 56, 56) to (M, 28, 28): the same change for every character.
 
     Width, slant, height of the small letters, and the weight of upright and of level strokes.
@@ -193,7 +201,7 @@ def vary(fields, rng: np.random.Generator) -> np.ndarray:
         source_x = (x - SIDE / 2 - slant * (up - CAPITAL / 2)) / wide + SIDE / 2
         grid = torch.stack([source_x, y - bend], dim=-1) / SIDE * 2 - 1
         field = grid_sample(fields[:, None], grid.expand(len(fields), -1, -1, -1), mode="bicubic",
-                            padding_mode="border", align_corners=False)[:, 0]  # fmt: skip
+                            padding_mode="border", align_corners=False)[:, 0]
         # A stretched field holds no distances any more, until it is divided by its slope. The slope also
         # points across the nearest stroke, and so tells how much weight to add.
         down, right = torch.gradient(field, dim=(1, 2))
@@ -206,12 +214,12 @@ def vary(fields, rng: np.random.Generator) -> np.ndarray:
     return field.clamp(-REACH, REACH).numpy()
 
 
-def ink(distance):
+def ink(distance: Array) -> Array:
     """Grey levels, 0 for paper to 1 for ink, from distances in pixels; arrays or tensors of any shape."""
     return (SLOPE * distance + 0.5).clip(0, 1)
 
 
-def enlarge(distance, times: int = 3):
+def enlarge(distance: "npt.ArrayLike | torch.Tensor", times: int = 3) -> np.ndarray:
     """Distances (…, 784) or (…, 28, 28) as grey levels at ``times`` the resolution: (…, 28 times, 28 times).
 
     The distances are interpolated, not the grey levels, and so the edge stays as sharp as before.
@@ -225,10 +233,12 @@ def enlarge(distance, times: int = 3):
     return ink(times * field).reshape(*front, SIDE * times, SIDE * times).numpy()
 
 
-def set_text(alphabet, text: str, times: int = 3, spacing: float = 1.5) -> np.ndarray:
+def set_text(
+    alphabet: "npt.ArrayLike | torch.Tensor", text: str, times: int = 3, spacing: float = 1.5
+) -> np.ndarray:
     """Text set in an alphabet (62, 784) of distances: grey levels, one line high.
 
-    Characters stand ``spacing`` pixels apart, ink to ink; what is none of the 62 becomes a space.
+    Characters stand ``spacing`` pixels apart, ink to ink; anything but the 62 becomes a space.
     """
     pieces, gap = [], np.zeros((SIDE * times, round(spacing * times)))
     space = np.zeros((SIDE * times, 6 * times))
@@ -244,7 +254,7 @@ def set_text(alphabet, text: str, times: int = 3, spacing: float = 1.5) -> np.nd
     return np.concatenate([space, *pieces, space], axis=1)
 
 
-def measure(alphabet) -> dict[str, float]:
+def measure(alphabet: npt.ArrayLike) -> dict[str, float]:
     """What an alphabet (62, 784) of distances looks like, in numbers.
 
     weight: the part of all pixels that is ink. slant: how far strokes lean to the right, as a tangent.

@@ -8,9 +8,11 @@ Every sound is a sum of harmonics below half the sample rate, so that nothing is
 aliases; sin((h+1)θ) = 2 cos θ sin(hθ) - sin((h-1)θ) makes that fast.
 """
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from helpers.data.cache import cached
 from helpers.data.dataset import DataError, Dataset
@@ -24,7 +26,7 @@ NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "
 VALID_BAND, TEST_BAND = (0.45, 0.6), (0.45, 0.6)  # of attack, of brightness
 
 
-def frequency(pitch):
+def frequency(pitch: npt.ArrayLike) -> np.ndarray:
     """Hz of a MIDI pitch, in equal temperament."""
     return 440.0 * 2.0 ** ((np.asarray(pitch) - 69) / 12)
 
@@ -34,7 +36,9 @@ def pitch_name(pitch: int) -> str:
     return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
-def harmonics(f0: float, gains, n: int, sample_rate: int = SAMPLE_RATE):
+def harmonics(
+    f0: float, gains: Callable[[int], float | np.ndarray], n: int, sample_rate: int = SAMPLE_RATE
+) -> np.ndarray:
     """The sum of gains(h) sin(2π h f0 t) over all h below half the sample rate; gains(h) is a number or (n,)."""
     theta = 2 * np.pi * f0 / sample_rate * np.arange(n)
     twice, before, now = 2 * np.cos(theta), np.zeros(n), np.sin(theta)
@@ -45,7 +49,9 @@ def harmonics(f0: float, gains, n: int, sample_rate: int = SAMPLE_RATE):
     return wave
 
 
-def play(family: str, timbre, pitch: int, seconds: float = SECONDS, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+def play(
+    family: str, timbre: Iterable[float], pitch: int, seconds: float = SECONDS, sample_rate: int = SAMPLE_RATE
+) -> np.ndarray:
     """One note: (samples,), between -0.9 and 0.9, float32. ``timbre`` is (brightness, attack, decay, colour), 0 to 1.
 
     plucked: modes of a string, plucked at a place between its end and its middle (the colour); high ones die first.
@@ -96,7 +102,7 @@ def play(family: str, timbre, pitch: int, seconds: float = SECONDS, sample_rate:
     return (0.9 * wave / max(np.abs(wave).max(), 1e-9)).astype(np.float32)
 
 
-def instruments(n: int, seed: int = 0):
+def instruments(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """n instruments: family numbers (n,), timbres (n, 4), and which split each belongs to (n,), by its region."""
     rng = np.random.default_rng(seed)
     families, timbres = np.arange(n) % len(FAMILIES), rng.random((n, 4))
@@ -116,7 +122,7 @@ def load(n: int = 320, pitches: int = 12, seed: int = 0) -> Dataset:
 
     if not (len(FAMILIES) <= n and 1 <= pitches <= len(PITCHES)):
         raise DataError(f"notes: {n} instruments with {pitches} pitches were asked for; take at least "
-                        f"{len(FAMILIES)} instruments and 1 to {len(PITCHES)} pitches.")  # fmt: skip
+                        f"{len(FAMILIES)} instruments and 1 to {len(PITCHES)} pitches.")
     families, timbres, splits = instruments(n, seed)
 
     def make():

@@ -1,4 +1,4 @@
-"""Image files of any size and kind as small squares of numbers, one array for all, in memory or in a file.
+"""Image files of any size and kind as small squares of bytes, one array for all.
 
 Whatever comes, eight bits a channel go on: what is transparent lies on white, 16 bits are divided by 257, a
 camera's note on how it was held is obeyed, CMYK and palettes become red, green and blue. Pillow does the reading
@@ -7,44 +7,40 @@ and its antialiased Lanczos filter the scaling.
 
 import functools
 import hashlib
-import io
-import json
 import os
-import tempfile
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from helpers.data.dataset import DataError
 from helpers.data.files import File, shown
-from helpers.data.rows import BLOCK
 
 # Pillow knows more, such as PostScript, which it hands to another program; no picture is worth that.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "ICO", "TGA")
 SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".pbm", ".pgm",
-            ".ppm", ".pnm", ".jp2", ".avif", ".ico", ".tga"}  # fmt: skip
+            ".ppm", ".pnm", ".jp2", ".avif", ".ico", ".tga"}
 MOST_PIXELS = 150_000_000  # of one image: more than cameras have; 600 MB while it is read
 COLOURLESS = 4  # of 255: red, green and blue that differ by no more are grey that was stored as a JPEG in colour
-ORIENTATION = 0x0112  # the number of this note in EXIF
 
 
 class Stack(NamedTuple):
     """Images as one array, and what became of each file."""
 
-    x: np.ndarray  # (N, size, size), or (N, 3, size, size) in colour: float32 from 0 to 1
+    x: np.ndarray  # (N, size, size), or (N, 3, size, size) in colour: uint8 from 0 to 255
     kept: list[int]  # the files that the rows of x are, by their number
     skipped: list[tuple[int, str]]  # (number, reason)
     several: list[int]  # the files with several frames, of which the first was taken
     different: int  # how many of the images differ from all before
 
 
-def read(path, size: int = 28, grey: bool = False, square: str = "pad") -> tuple[np.ndarray, int]:
+def read(path: str | Path, size: int = 28, grey: bool = False, square: str = "pad") -> tuple[np.ndarray, int]:
     """One image as (3, size, size), or (1, size, size) if grey, uint8; and how many frames the file has.
 
     square: "pad" shows the whole image, scaled until it fits, and fills the rest with the colour of its border
         (the median); "crop" takes the largest square in the middle.
-    Raises DataError with the reason, for what is no image, is broken or cut off, or too large.
+    Raises DataError with the reason, for what is not an image, is broken or cut off, or too large.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -52,7 +48,7 @@ def read(path, size: int = 28, grey: bool = False, square: str = "pad") -> tuple
         with open(path, "rb") as file, Image.open(file, formats=_formats()) as image:
             if image.width * image.height > MOST_PIXELS:  # before it is decoded: a small file can declare any size
                 raise DataError(f"declares {image.width:,} × {image.height:,} pixels, and at most {MOST_PIXELS:,} are "
-                                "read; scale it down")  # fmt: skip
+                                "read; scale it down")
             frames = getattr(image, "n_frames", 1)
             image.draft(image.mode, (4 * size, 4 * size))  # large JPEGs are decoded at a fraction of their size
             image.load()
@@ -66,34 +62,23 @@ def read(path, size: int = 28, grey: bool = False, square: str = "pad") -> tuple
         raise DataError(f"declares more pixels than the {MOST_PIXELS:,} that are read; scale it down") from None
     except UnidentifiedImageError:
         empty = os.path.getsize(path) == 0
-        raise DataError("is empty" if empty else "is no image, whatever its name says, or is cut off") from None
+        raise DataError("is empty" if empty else "is not an image, whatever its name says, or is cut off") from None
     except Exception as error:  # a broken file can make a decoder fail in any way, and the others are to be read
-        if getattr(error, "errno", None):
+        if isinstance(error, OSError) and error.errno:
             raise DataError(f"cannot be read ({error.strerror})") from None
         raise DataError(f"is broken or cut off ({shown(str(error)).rstrip('.') or type(error).__name__})") from None
 
 
-def stack(files: list[File], size: int, grey: bool | None, square: str, folder=None) -> Stack:
-    """All images that can be read; in memory, or with ``folder`` in a memory-mapped file there.
+def stack(files: list[File], size: int, grey: bool | None, square: str) -> Stack:
+    """All images that can be read.
 
     grey: True for one channel, False for three; None takes three if any image is in colour.
+    Raises DataError, before any is read, if they would not fit into the memory that is free.
     """
-    if folder is None:
-        with io.BytesIO() as small:
-            found, colour = _collect(files, size, grey, square, small)
-            x = np.empty(_shape(found, size, colour), np.float32)
-            done = 0
-            for block in _floats(small, size, grey, colour):
-                x[done : done + len(block)] = block
-                done += len(block)
-        return found._replace(x=x)
-    file = os.path.join(folder, f"images-{_fingerprint(files, size, grey, square)}.npy")
-    return _stored(file) or _store(file, files, size, grey, square)
-
-
-def _collect(files, size, grey, square, out):
-    """Write the pixels of each image to the file object ``out``; returns the Stack without x, and if it has colour."""
-    found, digests, colour = Stack(None, [], [], [], 0), set(), grey is False
+    channels = 1 if grey else 3
+    _check_room(len(files), channels, size)
+    x = np.empty((len(files), channels, size, size), np.uint8)  # takes memory as it is filled, row by row
+    found, digests, colour = Stack(x, [], [], [], 0), set(), grey is False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of damaged EXIF and the like, say neither which file nor what to do
         for number, file in enumerate(files):
@@ -102,90 +87,35 @@ def _collect(files, size, grey, square, out):
             except DataError as error:
                 found.skipped.append((number, str(error)))
                 continue
-            out.write(pixels)
+            x[len(found.kept)] = pixels
             found.kept.append(number)
             if frames > 1:
                 found.several.append(number)
-            digests.add(hashlib.blake2b(pixels, digest_size=16).digest())
+            digests.add(hashlib.blake2b(pixels.data, digest_size=16).digest())
             colour = colour or np.ptp(pixels, axis=0).max() > COLOURLESS
-    return found._replace(different=len(digests)), bool(colour)
+    x = x[: len(found.kept)]
+    return found._replace(x=x if colour else _luma(x), different=len(digests))
 
 
-def _shape(found, size, colour):
-    return (len(found.kept), 3, size, size) if colour else (len(found.kept), size, size)
+def _check_room(n, channels, size):
+    import psutil
+
+    needed = 2 * n * channels * size**2  # all of them, and again for the splits, which are copies
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(f"images: {n:,} images of {size} × {size} need {needed / 1e9:.3g} GB of memory, and "
+                        f"{free / 1e9:.3g} GB are free; give a smaller size, or fewer files.")
 
 
-def _floats(small, size, grey, colour):
-    """The pixels in a file object of uint8, from its beginning, as float32 from 0 to 1, a few images at a time."""
-    channels = 1 if grey else 3
-    each = channels * size * size
-    small.seek(0)
-    while data := small.read(max(1, BLOCK // (4 * each)) * each):
-        pixels = np.frombuffer(data, np.uint8).reshape(-1, channels, size, size)
-        if channels == 3 and not colour:
-            # Luma by ITU-R 601, rounded as Pillow does it: equal channels stay what they are.
-            weights = np.array([19595, 38470, 7471], np.uint32)
-            pixels = ((np.einsum("nchw,c->nhw", pixels, weights) + 0x8000) >> 16)[:, None]
-        pixels = pixels if colour else pixels[:, 0]
-        yield pixels / np.float32(255)
-
-
-# --- larger than memory ------------------------------------------------------------------------------
-
-
-def _fingerprint(files, size, grey, square):
-    """Changes whenever a file or a setting does, or the code: names, sizes and times of change stand for contents."""
-    import PIL
-
-    known = hashlib.sha256(f"{size} {grey} {square} {PIL.__version__}".encode())
-    with open(__file__, "rb") as source:
-        known.update(source.read())
-    for file in files:
-        state = os.stat(file.path)
-        known.update(os.fsencode(file.path) + f"\0{state.st_size} {state.st_mtime_ns}\0".encode())
-    return known.hexdigest()[:16]
-
-
-def _stored(file):
-    """The Stack that was stored before; None if there is none, or it is damaged."""
-    try:
-        with open(f"{file}.json", encoding="utf-8") as card:
-            found = Stack(None, **json.load(card))
-        x = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, TypeError, EOFError):
-        return None
-    return found._replace(x=x) if len(x) == len(found.kept) else None
-
-
-def _store(file, files, size, grey, square):
-    """Make the file of numbers, whole or not at all, and beside it what became of each image."""
-    part = f"{file}.{os.getpid()}.part"
-    try:
-        os.makedirs(os.path.dirname(file), exist_ok=True)
-        with tempfile.TemporaryFile(dir=os.path.dirname(file)) as small:
-            found, colour = _collect(files, size, grey, square, small)
-            if not found.kept:
-                return found._replace(x=np.empty(_shape(found, size, colour), np.float32))
-            with open(part, "wb") as out:  # not through a memory map: on a full disk, that would end the program
-                header = {"descr": "<f4", "fortran_order": False, "shape": _shape(found, size, colour)}
-                np.lib.format.write_array_header_1_0(out, header)
-                for block in _floats(small, size, grey, colour):
-                    out.write(np.ascontiguousarray(block, "<f4"))
-        card = {name: value for name, value in found._asdict().items() if name != "x"}
-        with open(f"{part}.json", "w", encoding="utf-8") as out:
-            json.dump(card, out)
-        os.replace(f"{part}.json", f"{file}.json")
-        os.replace(part, file)  # last: with it, all is there
-    except OSError as error:
-        wanted = len(files) * (1 if grey else 3) * size**2 * 5 / 1e9
-        message = (f"{os.path.dirname(file)}: {len(files):,} images of {size} × {size} cannot be kept here "
-                   f"({error.strerror}); make room for {wanted:.1f} GB, or give a smaller size.")  # fmt: skip
-        raise DataError(message) from None
-    finally:
-        for left in (part, f"{part}.json"):
-            if os.path.exists(left):
-                os.unlink(left)
-    return found._replace(x=np.load(file, mmap_mode="r", allow_pickle=False))
+def _luma(x):
+    """Images (N, 1 or 3, size, size) in grey: (N, size, size), by ITU-R 601, rounded as Pillow does it."""
+    if x.shape[1] == 1:
+        return x[:, 0]
+    weights = np.array([19595, 38470, 7471], np.uint32)  # of 65536 together: equal channels stay what they are
+    out = np.empty((len(x), *x.shape[2:]), np.uint8)
+    for image, grey in zip(x, out):  # one at a time, as the sums take four bytes a pixel
+        grey[:] = (np.einsum("chw,c->hw", image, weights) + 0x8000) >> 16
+    return out
 
 
 # --- one image ---------------------------------------------------------------------------------------
@@ -201,13 +131,15 @@ def _formats():
 
 
 def _turn(image):
-    """How to turn an image upright, as the camera noted it; None for not at all."""
-    from PIL.Image import Transpose
+    """How to turn an image upright, as the camera noted it; None for not at all.
 
-    t = Transpose
-    turns = {2: t.FLIP_LEFT_RIGHT, 3: t.ROTATE_180, 4: t.FLIP_TOP_BOTTOM, 5: t.TRANSPOSE, 6: t.ROTATE_270,
-             7: t.TRANSVERSE, 8: t.ROTATE_90}  # fmt: skip
-    return turns.get(image.getexif().get(ORIENTATION))
+    ``ImageOps.exif_transpose`` would do it, before scaling, and fail for notes that cannot be written anew.
+    """
+    from PIL import ExifTags
+    from PIL.Image import Transpose as T
+
+    turns = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90)
+    return dict(enumerate(turns, start=2)).get(image.getexif().get(ExifTags.Base.Orientation))
 
 
 def _plain(image, grey):

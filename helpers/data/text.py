@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from helpers.data.dataset import DataError, Dataset
 
@@ -31,7 +32,7 @@ class Vocabulary:
         """The characters of these texts, in the order of Unicode. Give it the train split alone."""
         return cls(tuple(sorted(set().union(*_checked(texts)))))
 
-    def __len__(self):
+    def __len__(self) -> int:
         """The number of symbols, padding, end and unknown included."""
         return SPECIAL + len(self.characters)
 
@@ -53,7 +54,7 @@ class Vocabulary:
             length = len(texts[longest]) + 1
         elif length <= len(texts[longest]):
             raise DataError(f"text {longest} has {len(texts[longest])} characters, which with its end do not fit into "
-                            f"length={length}; raise it or shorten the text.")  # fmt: skip
+                            f"length={length}; raise it or shorten the text.")
         number = {character: SPECIAL + k for k, character in enumerate(self.characters)}
         x = np.full((len(texts), length), PAD)
         for row, text in zip(x, texts):
@@ -63,11 +64,14 @@ class Vocabulary:
             print(told(self.unknown(texts)))
         return x
 
-    def decode(self, x) -> list[str] | str:
+    def decode(self, x: npt.ArrayLike) -> list[str] | str:
         """Rows of symbols (N, T) as texts, each up to its end; one row (T,) as one text. Unknown is shown as �."""
         x = np.asarray(x)
         if x.ndim == 2:
-            return [self.decode(row) for row in x]
+            return [self._decode(row) for row in x]
+        return self._decode(x)
+
+    def _decode(self, x):
         stop = np.flatnonzero((x == END) | (x == PAD))
         shown = (UNKNOWN_CHARACTER, *self.characters)
         return "".join(shown[symbol - UNKNOWN] for symbol in x[: stop[0] if len(stop) else None])
@@ -82,11 +86,11 @@ def told(unknown: Counter) -> str:
     """What to say of unknown characters: how many, and which are the most frequent."""
     total, most = sum(unknown.values()), ", ".join(f"{c!r} ({n}×)" for c, n in unknown.most_common(5))
     what = "1 character is not in the vocabulary and counts" if total == 1 else (
-        f"{total:,} characters are not in the vocabulary and count")  # fmt: skip
+        f"{total:,} characters are not in the vocabulary and count")
     return f"{what} as unknown: {most}" + (f" and {len(unknown) - 5} others" if len(unknown) > 5 else "")
 
 
-def lengths(x) -> np.ndarray:
+def lengths(x: npt.ArrayLike) -> np.ndarray:
     """The symbols of each row (N, T) that count, its end included: (N,)."""
     return (np.asarray(x) != PAD).sum(axis=1)
 
@@ -94,7 +98,7 @@ def lengths(x) -> np.ndarray:
 def make(
     name: str,
     texts: Sequence[str],
-    c=None,
+    c: npt.ArrayLike | None = None,
     *,
     alike: Callable[[str], str] | None = None,
     valid: float = 1 / 7,
@@ -116,10 +120,10 @@ def make(
     size = np.array([len(text) for text in texts])
     if not size.all():
         raise DataError(f"{name}: {(size == 0).sum()} of {len(texts)} texts are empty, the first in row "
-                        f"{size.argmin()}; leave them out.")  # fmt: skip
+                        f"{size.argmin()}; leave them out.")
     if size.max() > longest:
         raise DataError(f"{name}: text {size.argmax()} has {size.max():,} characters and at most {longest:,} are "
-                        "allowed; cut it into shorter texts, or raise longest.")  # fmt: skip
+                        "allowed; cut it into shorter texts, or raise longest.")
     # The vocabulary needs the train split, and the split needs numbers: Unicode's own will do.
     points = np.zeros((len(texts), size.max() + 1), np.int64)
     for row, text in zip(points, texts):
@@ -128,14 +132,14 @@ def make(
     if alike is not None:
         group = np.unique([alike(text) for text in texts], return_inverse=True)[1]
     data = Dataset.make(name, points, c, group=group, valid=valid, test=test, seed=seed, source=source, notes=notes,
-                        kind="text")  # fmt: skip
+                        kind="text")
     texts = ["".join(chr(p - 1) for p in row if p) for row in data.x]
     part = {split: [texts[i] for i in rows] for split, rows in data.rows.items()}
     vocabulary = Vocabulary.fit(part["train"])
     x = vocabulary.encode(texts, points.shape[1], quiet=True)
     shortest, most, known = lengths(x).min() - 1, lengths(x).max() - 1, len(vocabulary.characters)
     notes = [*notes, f"texts of {shortest} to {most} characters, {len(vocabulary)} symbols: pad, end, unknown and the "
-             f"{known} characters of train"]  # fmt: skip
+             f"{known} characters of train"]
     for split in ("valid", "test"):
         unknown = vocabulary.unknown(part[split])
         if unknown:

@@ -1,1 +1,1 @@
-"""The exercises of every notebook: one module each, all made of :class:`Exercise` from ``engine``."""
+"""The exercises of every lesson: one module each, named as the lesson's notebook is, and made with ``engine``."""

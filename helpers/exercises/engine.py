@@ -1,12 +1,25 @@
 """Exercises that check themselves. A check tests facts about the answer, never compares it with a hidden copy.
 
-exercises.kl.check(kl)      # says what holds, or which fact is violated; never raises
-exercises.kl.hint()         # one more hint each time
-exercises.kl.solution()     # the code, and one sentence why
+What a reader calls::
+
+    exercises.kl.check(kl)      # says what holds, or which fact is violated; never raises
+    exercises.kl.hint()         # one more hint each time
+    exercises.kl.solution()     # the code, and one sentence why
+
+How one is written: the solution, and under it what must hold of every right answer, the likeliest slip first::
+
+    @exercise(why="the numbers of a code are independent, so their divergences add up.", hints=["vague", "clear"])
+    def kl(mu, logvar):
+        return 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(axis=1)
+
+    @kl.fact
+    def is_zero_at_the_prior(kl):
+        require(near(returns(kl(zeros, zeros), (5,)), 0), "when the guess is the prior the divergence must be 0")
 """
 
 import copy
 import inspect
+import re
 import textwrap
 from collections.abc import Callable
 
@@ -27,18 +40,54 @@ def require(holds, fact: str):
         raise Wrong(fact)
 
 
-class Exercise:
-    """One exercise: facts that a right answer satisfies, hints, and a solution.
+def returns(value, shape: tuple[int, ...] | None = None, what: str = "", dtype: type | None = float) -> np.ndarray:
+    """What an answer returned, an array, a tensor, a list or a number, as a NumPy array.
 
-    answer: the solution, a function that later cells may use. why: one sentence about it.
-    facts: functions of the learner's answer; each calls it on inputs of its own and ``require``s something.
+    shape: what its shape must be, else Wrong; () is one number, in an array or not.
+    what: the same in words, for the message. dtype: None leaves the type as it is.
+    """
+    if not what:
+        what = "one number" if shape == () else f"{shape[0]} numbers" if shape and len(shape) == 1 else "an array"
+    try:
+        found = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, dtype)
+    except Exception as error:
+        raise Wrong(f"it must give {what}; yours cannot be made an array: {error}") from None
+    if shape == () and found.size == 1:
+        return found.reshape(())[()]
+    if shape is not None and found.shape != shape:
+        raise Wrong(f"it must give {what}{f', shape {shape}' if shape else ''}; yours has shape {found.shape}")
+    return found
+
+
+def parts(value, *names: str, dtype: type | None = float) -> list[np.ndarray]:
+    """The things that an answer returned together, in a tuple or a list, each as a NumPy array."""
+    if not isinstance(value, (tuple, list)) or len(value) != len(names):
+        raise Wrong(f"it must return {('one', 'two', 'three')[len(names) - 1]} things: {', '.join(names)}")
+    return [returns(part, dtype=dtype) for part in value]
+
+
+def near(a, b, within: float = 1e-9) -> np.ndarray:
+    """Where a and b, arrays, tensors, lists or numbers, differ by less than ``within``; nowhere where one is NaN."""
+    return np.abs(returns(a) - returns(b)) < within
+
+
+class Exercise:
+    """One exercise: a solution, hints, and facts that every right answer satisfies. Made by :func:`exercise`.
+
+    answer: the solution, a function that later cells may use; its name is the exercise's. why: one sentence about it.
     hints: from vague to nearly the answer.
+    facts: functions of the learner's answer; each calls it on inputs of its own and ``require``s something.
     """
 
-    def __init__(self, name: str, answer: Callable, why: str, facts: list[Callable], hints: list[str]):
-        self.name, self.answer, self.why = name, answer, why
-        self.facts, self.hints = facts, hints
+    def __init__(self, answer: Callable, why: str, hints: list[str]):
+        self.name, self.answer, self.why, self.hints = answer.__name__, answer, why, hints
+        self.facts = []
         self._hints_given = 0
+
+    def fact(self, fact: Callable) -> Callable:
+        """Add a fact, to be checked after those that were added before; a decorator."""
+        self.facts.append(fact)
+        return fact
 
     def check(self, answer):
         """Print whether the answer is right, or the first fact that it violates. Never raises."""
@@ -71,8 +120,13 @@ class Exercise:
     def solution(self):
         """Print the solution, and why it is right."""
         code = textwrap.dedent(inspect.getsource(self.answer)).rstrip()
-        print(code.replace(f"def {self.answer.__name__}", f"def {self.name}", 1))
+        print(code[re.search("^def ", code, re.MULTILINE).start() :])  # without the decorator, which holds the hints
         print(f"\nWhy: {self.why}")
+
+
+def exercise(why: str, hints: list[str]) -> Callable[[Callable], Exercise]:
+    """Make a function, the solution, an :class:`Exercise` of the same name; a decorator."""
+    return lambda answer: Exercise(answer, why, hints)
 
 
 class _Guarded:
@@ -89,7 +143,7 @@ class _Guarded:
             shapes = ", ".join(str(np.shape(a)) for a in args if isinstance(a, np.ndarray))
             with_shapes = f", given arrays of shapes {shapes}" if shapes else ""
             raise Wrong(f"your code stops{with_shapes}: {type(error).__name__}: {error}") from error
-        if result is Ellipsis or (isinstance(result, tuple) and any(r is Ellipsis for r in result)):
+        if result is Ellipsis or (isinstance(result, (tuple, list)) and any(r is Ellipsis for r in result)):
             raise NotAttempted
         if not _same(before, (args, kwargs)):
             raise Wrong("it changes its arguments in place; work on a copy, or build a new array")

@@ -1,108 +1,99 @@
-"""Exercises of notebook 08: bits for each character, what a model may see, attention, a nucleus, a split that leaks."""
+"""Exercises of Text: bits for each symbol, what a model may see, attention, a nucleus, a split that leaks."""
 
 import math
 
 import numpy as np
 
 from helpers.data.colours import alike as letters
-from helpers.exercises.engine import Exercise, require
-
-# --- bits --------------------------------------------------------------------------------------------
+from helpers.exercises.engine import Wrong, exercise, near, parts, require, returns
 
 
-def _bits(log_p, x):
-    return -log_p[x != 0].sum() / (x != 0).sum() / np.log(2)
-
-
-def _bits_of(f, log_p, x):
-    found = np.asarray(f(log_p, x), float)
-    require(found.size == 1, f"all texts together have one number; yours has shape {found.shape}")
-    return float(found)
-
-
-def _bits_coins(f):
-    x = np.array([[5, 6, 7, 1], [8, 9, 4, 1]])
-    require(abs(_bits_of(f, np.full((2, 4), math.log(0.5)), x) - 1) < 1e-9,
-            "if every symbol, ends included, had probability 1/2, each costs one bit (log_p is in nats)")  # fmt: skip
-
-
-def _bits_padding(f):
-    x = np.array([[5, 6, 1, 0, 0, 0], [5, 6, 7, 8, 9, 1]])
-    log_p = np.full(x.shape, math.log(0.25))
-    require(abs(_bits_of(f, log_p, x) - 2) < 1e-9,
-            "with probability 1/4 for every symbol each costs two bits, however the texts are padded")  # fmt: skip
-    other = np.where(x == 0, -50.0, log_p)
-    require(abs(_bits_of(f, other, x) - 2) < 1e-9, "what a model says about padding (symbol 0) must not count")
-
-
-def _bits_lengths(f):
-    x = np.array([[5, 1, 0, 0], [5, 6, 7, 1]])
-    log_p = np.log(np.array([[0.5, 0.5, 1, 1], [0.125] * 4]))
-    require(abs(_bits_of(f, log_p, x) - (2 * 1 + 4 * 3) / 6) < 1e-9,
-            "every symbol has the same weight: divide all bits by all symbols, not text by text")  # fmt: skip
-
-
-bits = Exercise(
-    "bits",
-    _bits,
-    "a nat is 1 / ln 2 bits, symbol 0 is padding, and a mean of means would weigh short texts more.",
-    [_bits_coins, _bits_padding, _bits_lengths],
-    [
+@exercise(
+    why="a nat is 1 / ln 2 bits, symbol 0 is padding, and a mean of means would weigh short texts more.",
+    hints=[
         "Which entries of log_p belong to a symbol, and which to padding?",
         "Sum over x != 0, divide by how many there are, and turn nats into bits. The end (symbol 1) counts.",
         "`-log_p[x != 0].sum() / (x != 0).sum() / np.log(2)`",
     ],
 )
-
-# --- seen: spot the bug ------------------------------------------------------------------------------
-
-
-def _seen(x):
-    return np.concatenate([np.ones((len(x), 1), x.dtype), x[:, :-1]], axis=1)
+def bits(log_p, x):
+    return -log_p[x != 0].sum() / (x != 0).sum() / np.log(2)
 
 
-def _seen_rows():
-    return np.array([[5, 6, 7, 1, 0], [9, 8, 1, 0, 0]])
+@bits.fact
+def of_coins_is_one(bits):
+    found = returns(bits(np.full((2, 4), math.log(0.5)), np.array([[5, 6, 7, 1], [8, 9, 4, 1]])), ())
+    fact = "if every symbol, ends included, had probability 1/2, each costs one bit (log_p is in nats)"
+    require(near(found, 1), fact)
 
 
-def _seen_shape(f):
-    found = np.asarray(f(_seen_rows()))
-    require(found.shape == (2, 5), f"the shape must stay (2, 5); yours is {found.shape}")
-    require(found[:, 0] == 1, "before its first symbol a text shows nothing but a start: symbol 1 in column 0")
+@bits.fact
+def ignores_padding(bits):
+    x = np.array([[5, 6, 1, 0, 0, 0], [5, 6, 7, 8, 9, 1]])
+    log_p = np.full(x.shape, math.log(0.25))
+    fact = "with probability 1/4 for every symbol each costs two bits, however the texts are padded"
+    require(near(bits(log_p, x), 2), fact)
+    other = np.where(x == 0, -50.0, log_p)
+    require(near(bits(other, x), 2), "what a model says about padding (symbol 0) must not count")
 
 
-def _seen_past(f):
-    x = _seen_rows()
-    found = np.asarray(f(x))
-    require(found[:, 1:] == x[:, :-1], "column t must hold symbol t - 1, the latest that may be known")
+@bits.fact
+def weighs_symbols_alike(bits):
+    log_p = np.log([[0.5, 0.5, 1, 1], [0.125] * 4])
+    require(
+        near(bits(log_p, np.array([[5, 1, 0, 0], [5, 6, 7, 1]])), (2 * 1 + 4 * 3) / 6),
+        "every symbol has the same weight: divide all bits by all symbols, not text by text",
+    )
 
 
-def _seen_future(f):
-    x = _seen_rows()
-    before = np.asarray(f(x))
-    for t in range(5):
-        changed = x.copy()
-        changed[:, t] = 4
-        require(np.asarray(f(changed))[:, : t + 1] == before[:, : t + 1],
-                "column t still depends on symbol t, which is the one to be predicted")  # fmt: skip
-
-
-seen = Exercise(
-    "seen",
-    _seen,
-    "the model predicts column t of x from columns 0 to t of what it sees, so the text must come one place late.",
-    [_seen_shape, _seen_future, _seen_past],
-    [
+@exercise(
+    why="the model predicts column t of x from columns 0 to t of what it sees, so the text must come one place late.",
+    hints=[
         "Which symbol is predicted in column 0? What may be known at that moment?",
         "Shift everything one column to the right. The last symbol drops out, and 1 comes in.",
         "`np.concatenate([np.ones((len(x), 1), x.dtype), x[:, :-1]], axis=1)`",
     ],
 )
+def seen(x):
+    return np.concatenate([np.ones((len(x), 1), x.dtype), x[:, :-1]], axis=1)
 
-# --- self_attention ----------------------------------------------------------------------------------
+
+TWO_TEXTS = np.array([[5, 6, 7, 1, 0], [9, 8, 1, 0, 0]])
 
 
-def _self_attention(x, W_q, W_k, W_v, W_o, heads):
+@seen.fact
+def begins_with_a_start(seen):
+    found = returns(seen(TWO_TEXTS), (2, 5), "as many symbols as before")
+    require(found[:, 0] == 1, "before its first symbol a text shows nothing but a start: symbol 1 in column 0")
+
+
+@seen.fact
+def hides_the_future(seen):
+    before = returns(seen(TWO_TEXTS))
+    for t in range(5):
+        changed = TWO_TEXTS.copy()
+        changed[:, t] = 4
+        require(
+            returns(seen(changed))[:, : t + 1] == before[:, : t + 1],
+            "column t still depends on symbol t, which is the one to be predicted",
+        )
+
+
+@seen.fact
+def shows_the_past(seen):
+    fact = "column t must hold symbol t - 1, the latest that may be known"
+    require(returns(seen(TWO_TEXTS))[:, 1:] == TWO_TEXTS[:, :-1], fact)
+
+
+@exercise(
+    why="each head compares its own columns of q and k, the future has weight exp(-inf) = 0, and W_o mixes the heads.",
+    hints=[
+        "Start with heads=1: three products, scores, mask, softmax, average, one product more.",
+        "Head h owns the columns h·d to (h+1)·d of W_q, W_k and W_v. Put what the heads found side by side.",
+        "`scores = np.where(np.tril(np.ones((T, T), bool)), q @ k.T / np.sqrt(d), -np.inf)` for each head",
+    ],
+)
+def self_attention(x, W_q, W_k, W_v, W_o, heads):
     T, width = x.shape
     d = width // heads
     out = []
@@ -116,74 +107,77 @@ def _self_attention(x, W_q, W_k, W_v, W_o, heads):
     return np.concatenate(out, axis=1) @ W_o
 
 
-def _attention_case(scale=1.0, T=5):
+def five_places(scale=1.0):
+    """x (5, 8) and the four matrices (8, 8)."""
     rng = np.random.default_rng(3)
-    x = rng.normal(size=(T, 8))
-    return [x, *(scale * rng.normal(size=(8, 8)) / np.sqrt(8) for _ in range(4))]
+    return [rng.normal(size=(5, 8)), *(scale * rng.normal(size=(8, 8)) / np.sqrt(8) for _ in range(4))]
 
 
-def _attend(f, case, heads):
-    found = np.asarray(f(*case, heads), float)
-    require(found.shape == case[0].shape, f"what comes out has the shape of x, {case[0].shape}; yours {found.shape}")
-    return found
+def attended(self_attention, *case, heads=2):
+    return returns(self_attention(*case, heads), (5, 8), "what has the shape of x")
 
 
-def _attention_first(f):
-    x, _, _, W_v, W_o = case = _attention_case()
-    require(np.abs(_attend(f, case, 2)[0] - x[0] @ W_v @ W_o) < 1e-9,
-            "the first place can look at nothing but itself: its row is x[0] @ W_v @ W_o")  # fmt: skip
+@self_attention.fact
+def shows_the_first_place_itself(self_attention):
+    x, _, _, W_v, W_o = case = five_places()
+    require(
+        near(attended(self_attention, *case)[0], x[0] @ W_v @ W_o),
+        "the first place can look at nothing but itself: its row is x[0] @ W_v @ W_o",
+    )
 
 
-def _attention_causal(f):
-    case = _attention_case()
-    changed = [case[0].copy(), *case[1:]]
-    changed[0][3:] += 1
-    require(np.abs(_attend(f, case, 2)[:3] - _attend(f, changed, 2)[:3]) < 1e-9,
-            "a change in later places must not be felt before them: mask the future, before the softmax")  # fmt: skip
+@self_attention.fact
+def averages_where_scores_are_equal(self_attention):
+    x, W_q, _, W_v, W_o = five_places()
+    require(
+        near(
+            attended(self_attention, x, 0 * W_q, 0 * W_q, W_v, W_o),
+            np.cumsum(x @ W_v @ W_o, axis=0) / np.arange(1, 6)[:, None],
+        ),
+        "if all scores are 0, a place averages all values up to its own: weights must sum to 1",
+    )
 
 
-def _attention_average(f):
-    x, W_q, _, W_v, W_o = _attention_case()
-    found = _attend(f, [x, np.zeros_like(W_q), np.zeros_like(W_q), W_v, W_o], 2)
-    wanted = np.cumsum(x @ W_v @ W_o, axis=0) / np.arange(1, 6)[:, None]
-    require(np.abs(found - wanted) < 1e-9,
-            "if all scores are 0, a place averages all values up to its own: weights must sum to 1")  # fmt: skip
+@self_attention.fact
+def is_causal(self_attention):
+    x, *matrices = five_places()
+    changed = x + (np.arange(5) >= 3)[:, None]
+    before, after = (attended(self_attention, some, *matrices)[:3] for some in (x, changed))
+    fact = "a change in later places must not be felt before them: mask the future, before the softmax"
+    require(near(before, after), fact)
 
 
-def _attention_torch(f):
+@self_attention.fact
+def agrees_with_pytorch(self_attention):
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
     for heads in (1, 2, 4):
-        x, W_q, W_k, W_v, W_o = case = _attention_case(2.0)
+        x, W_q, W_k, W_v, W_o = case = five_places(2.0)
         q, k, v = (torch.from_numpy((x @ W).reshape(5, heads, -1).swapaxes(0, 1).copy()) for W in (W_q, W_k, W_v))
         theirs = scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1).reshape(5, 8).numpy() @ W_o
-        require(np.abs(_attend(f, case, heads) - theirs) < 1e-8,
-                f"with heads={heads} it differs from PyTorch's: each head has d = width / heads columns of its own "
-                "of q, k and v, and divides its scores by √d")  # fmt: skip
+        require(
+            near(attended(self_attention, *case, heads=heads), theirs, 1e-8),
+            f"with heads={heads} it differs from PyTorch's: each head has d = width / heads columns of its own "
+            "of q, k and v, and divides its scores by √d",
+        )
 
 
-def _attention_large(f):
-    require(np.isfinite(_attend(f, _attention_case(60.0), 2)),
-            "large scores overflow in exp: subtract the largest of each row first")  # fmt: skip
+@self_attention.fact
+def survives_large_scores(self_attention):
+    found = attended(self_attention, *five_places(60.0))
+    require(np.isfinite(found), "large scores overflow in exp: subtract the largest of each row first")
 
 
-self_attention = Exercise(
-    "self_attention",
-    _self_attention,
-    "each head compares its own columns of q and k, the future has weight exp(-inf) = 0, and W_o mixes the heads.",
-    [_attention_first, _attention_average, _attention_causal, _attention_torch, _attention_large],
-    [
-        "Start with heads=1: three products, scores, mask, softmax, average, one product more.",
-        "Head h owns the columns h·d to (h+1)·d of W_q, W_k and W_v. Put what the heads found side by side.",
-        "`scores = np.where(np.tril(np.ones((T, T), bool)), q @ k.T / np.sqrt(d), -np.inf)` for each head",
+@exercise(
+    why="a symbol stays if the likelier ones have less than top_p together, so the first always does.",
+    hints=[
+        "Sort from likely to unlikely. How much do the symbols *before* this one have?",
+        "Keep a symbol while that is below top_p; put 0 elsewhere, in the original order; divide by the sum.",
+        "`already = np.cumsum(p[order]) - p[order]`, and keep `order[already < top_p]`",
     ],
 )
-
-# --- nucleus -----------------------------------------------------------------------------------------
-
-
-def _nucleus(p, top_p):
+def nucleus(p, top_p):
     order = np.argsort(-p, kind="stable")
     already = np.cumsum(p[order]) - p[order]  # what the likelier symbols have
     kept = np.zeros_like(p)
@@ -191,53 +185,50 @@ def _nucleus(p, top_p):
     return kept / kept.sum()
 
 
-P = np.array([0.05, 0.5, 0.03, 0.3, 0.12])
+FIVE = np.array([0.05, 0.5, 0.03, 0.3, 0.12])  # probabilities of five symbols
 
 
-def _cut(f, p, top_p):
-    found = np.asarray(f(p, top_p), float)
-    require(found.shape == p.shape, f"one probability for each symbol, in the same order: {p.shape}, not {found.shape}")
+def cut(nucleus, top_p):
+    """What is left of FIVE, and which symbols stay."""
+    found = returns(nucleus(FIVE, top_p), (5,), "one probability for each symbol, in the same order")
     require(np.isfinite(found), "something is divided by 0: the likeliest symbol must always stay")
-    require(abs(found.sum() - 1) < 1e-9, "what is left must be divided by its sum: probabilities sum to 1")
-    return found
+    require(near(found.sum(), 1), "what is left must be divided by its sum: probabilities sum to 1")
+    return found, np.nonzero(found)[0].tolist()
 
 
-def _nucleus_best(f):
-    require(np.nonzero(_cut(f, P, 0.3))[0].tolist() == [1],
-            "the likeliest symbol has top_p alone here: it stays, and no other does")  # fmt: skip
+@nucleus.fact
+def keeps_the_likeliest(nucleus):
+    fact = "the likeliest symbol has top_p alone here: it stays, and no other does"
+    require(cut(nucleus, 0.3)[1] == [1], fact)
 
 
-def _nucleus_set(f):
-    require(np.nonzero(_cut(f, P, 0.7))[0].tolist() == [1, 3],
-            "0.5 is less than top_p = 0.7, so the next likeliest is needed: the set must *reach* top_p")  # fmt: skip
-    require(np.nonzero(_cut(f, P, 0.9))[0].tolist() == [1, 3, 4], "0.5 + 0.3 is less than 0.9, with 0.12 it is enough")
+@nucleus.fact
+def reaches_top_p(nucleus):
+    fact = "0.5 is less than top_p = 0.7, so the next likeliest is needed: the set must *reach* top_p"
+    require(cut(nucleus, 0.7)[1] == [1, 3], fact)
+    require(cut(nucleus, 0.9)[1] == [1, 3, 4], "0.5 + 0.3 is less than 0.9, with 0.12 it is enough")
 
 
-def _nucleus_ratio(f):
-    found = _cut(f, P, 0.7)
-    require(abs(found[1] / found[3] - 0.5 / 0.3) < 1e-9, "among those that stay, ratios stay")
+@nucleus.fact
+def keeps_ratios(nucleus):
+    found, _ = cut(nucleus, 0.7)
+    require(near(found[1] / found[3], 0.5 / 0.3), "among those that stay, ratios stay")
 
 
-def _nucleus_all(f):
-    require(np.abs(_cut(f, P, 1.0) - P) < 1e-9, "with top_p = 1 nothing is cut")
+@nucleus.fact
+def keeps_all_for_top_p_1(nucleus):
+    require(near(cut(nucleus, 1.0)[0], FIVE), "with top_p = 1 nothing is cut")
 
 
-nucleus = Exercise(
-    "nucleus",
-    _nucleus,
-    "a symbol stays if the likelier ones have less than top_p together, so the first always does.",
-    [_nucleus_best, _nucleus_set, _nucleus_ratio, _nucleus_all],
-    [
-        "Sort from likely to unlikely. How much do the symbols *before* this one have?",
-        "Keep a symbol while that is below top_p; put 0 elsewhere, in the original order; divide by the sum.",
-        "`already = np.cumsum(p[order]) - p[order]`, and keep `order[already < top_p]`",
+@exercise(
+    why="what is alike must share its fate, so the lot is drawn for groups and not for names.",
+    hints=[
+        "What happens to the two copies of a name when the list is shuffled and cut?",
+        "Collect names by alike(name) in a dictionary first. Shuffle its keys, and cut there.",
+        "`keys = rng.permutation(sorted(groups))`, the first round(part * len(keys)) of them are the test",
     ],
 )
-
-# --- split_names: spot the leak ----------------------------------------------------------------------
-
-
-def _split_names(names, part, rng, alike):
+def split_names(names, part, rng, alike):
     groups = {}
     for name in names:
         groups.setdefault(alike(name), [])
@@ -249,58 +240,49 @@ def _split_names(names, part, rng, alike):
     return train, test
 
 
-def _names():
-    names = [f"{a} {b}" for a in ("light", "dark", "sea", "mud") for b in ("green", "blue", "grey", "pink", "teal")]
-    return names + ["lightgreen", "sea-blue", "dark gray"] + names[:8] + ["mud pink"]
+NAMES = [f"{a} {b}" for a in ("light", "dark", "sea", "mud") for b in ("green", "blue", "grey", "pink", "teal")]
+NAMES += ["lightgreen", "sea-blue", "dark gray", *NAMES[:8], "mud pink"]
 
 
-def _divided(f, seed):
-    found = f(_names(), 0.3, np.random.default_rng(seed), letters)
-    require(isinstance(found, tuple) and len(found) == 2, "it must return two lists: train, test")
-    return [list(map(str, part)) for part in found]
+def divided(split_names, seeds=5):
+    """The lists train and test that each seed gives."""
+    for seed in range(seeds):
+        both = parts(split_names(list(NAMES), 0.3, np.random.default_rng(seed), letters), "train", "test", dtype=None)
+        yield [list(map(str, part)) for part in both]
 
 
-def _leak_equal(f):
-    for seed in range(5):
-        train, test = _divided(f, seed)
-        both = sorted(set(train) & set(test))
-        require(not both, f"{both[0]!r} is in train and in test: copies were not removed before the split"
-                if both else "")  # fmt: skip
+@split_names.fact
+def puts_no_name_in_both(split_names):
+    for train, test in divided(split_names):
+        for name in sorted(set(train) & set(test)):
+            raise Wrong(f"{name!r} is in train and in test: copies were not removed before the split")
 
 
-def _leak_alike(f):
-    for seed in range(5):
-        train, test = _divided(f, seed)
+@split_names.fact
+def keeps_alike_names_together(split_names):
+    for train, test in divided(split_names):
         known = {letters(name): name for name in train}
-        twins = [(name, known[letters(name)]) for name in test if letters(name) in known]
-        pair = "the test has {!r} and train {!r}: names that are alike must end in one part"
-        require(not twins, pair.format(*twins[0]) if twins else "")
+        for name in test:
+            twin = known.get(letters(name))
+            fact = f"the test has {name!r} and train {twin!r}: names that are alike must end in one part"
+            require(twin is None, fact)
 
 
-def _leak_all(f):
-    for seed in range(3):
-        train, test = _divided(f, seed)
-        require(sorted(train + test) == sorted(set(_names())), "every different name must turn up, and only once")
+@split_names.fact
+def loses_no_name(split_names):
+    for train, test in divided(split_names, 3):
+        fact = "every different name must turn up, and only once"
+        require(sorted(train + test) == sorted(set(NAMES)), fact)
 
 
-def _leak_size(f):
-    sizes = [len(_divided(f, seed)[1]) for seed in range(5)]
-    require(4 <= min(sizes) and max(sizes) <= 10, "about part × (number of different names) belong to the test")
+@split_names.fact
+def gives_the_test_its_part(split_names):
+    sizes = [len(test) for _, test in divided(split_names)]
+    fact = "about part × (number of different names) belong to the test"
+    require(4 <= min(sizes) and max(sizes) <= 10, fact)
 
 
-def _leak_random(f):
-    tests = {tuple(sorted(_divided(f, seed)[1])) for seed in range(5)}
+@split_names.fact
+def draws_from_rng(split_names):
+    tests = {tuple(sorted(test)) for _, test in divided(split_names)}
     require(len(tests) > 1, "another seed must give another split")
-
-
-split_names = Exercise(
-    "split_names",
-    _split_names,
-    "what is alike must share its fate, so the lot is drawn for groups and not for names.",
-    [_leak_equal, _leak_alike, _leak_all, _leak_size, _leak_random],
-    [
-        "What happens to the two copies of a name when the list is shuffled and cut?",
-        "Collect names by alike(name) in a dictionary first. Shuffle its keys, and cut there.",
-        "`keys = rng.permutation(sorted(groups))`, the first round(part * len(keys)) of them are the test",
-    ],
-)

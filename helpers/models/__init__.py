@@ -1,7 +1,7 @@
-"""The PyTorch half of the series: networks and the one class that turns an encoder and a decoder into a model."""
+"""The PyTorch half of the series: what a model offers (``contract``), the VAE, its likelihoods, and networks."""
 
-from helpers.models.build import build
 from helpers.models.likelihoods import DiscretisedNormal
+from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
 
-__all__ = ["VAE", "DiscretisedNormal", "build"]
+__all__ = ["VAE", "DiscretisedNormal", "SetVAE"]

@@ -5,31 +5,14 @@ own there are networks for any size, grey or in colour.
 """
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import cross_entropy, one_hot
 
+from helpers.models.layers import gelu_mlp, mlp, to_normal
 from helpers.models.likelihoods import GreyLevels
-from helpers.models.vae import VAE
-
-
-def mlp(sizes):
-    """Linear layers with Tanh between them, as in notebook 02."""
-    layers = []
-    for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.Tanh()]
-    return nn.Sequential(*layers[:-1])
-
-
-def gelu_mlp(sizes):
-    """Linear layers with GELU between them: faster to train than Tanh where networks are wide."""
-    layers = []
-    for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.GELU()]
-    return nn.Sequential(*layers[:-1])
 
 
 class MLPEncoder(nn.Module):
@@ -104,9 +87,7 @@ class ConditionalEncoder(nn.Module):
         self.net = gelu_mlp([D + C, *hidden, 2 * K])
 
     def forward(self, x, c):
-        mu, logvar = self.net(torch.cat([x, one_hot(c, self.labels).to(x.dtype)], dim=1)).chunk(2, dim=1)
-        # Within what float32 can square and invert, however sure the encoder becomes.
-        return Normal(mu, torch.exp(0.5 * logvar.clamp(-20.0, 20.0)))
+        return to_normal(self.net(torch.cat([x, one_hot(c, self.labels).to(x.dtype)], dim=1)))
 
 
 class ConditionalDecoder(nn.Module):
@@ -131,11 +112,11 @@ class ConditionalDecoder(nn.Module):
         # Kept from collapsing onto what the model knows by heart.
         return Normal(mean, torch.exp(self.log_sigma.clamp(min=-3.0)))
 
-
-def fonts_vae(average=None) -> VAE:
-    """An untrained VAE of fonts, as `glyphs-fonts` in data/pretrained: one code of 16 for all characters of a font."""
-    decoder = ConditionalDecoder(16, 62, (512, 512), 784, average, sigma=0.3)
-    return VAE(ConditionalEncoder(784, 62, (384, 384), 16), decoder, code=16, shared=True)
+    @torch.no_grad()
+    def start_from(self, average, sigma: float) -> None:
+        """Let learning start from the average training example of each label (C, D), and from a sigma."""
+        self.average.weight.copy_(torch.as_tensor(average).float().reshape(self.average.weight.shape))
+        self.log_sigma.fill_(math.log(sigma))
 
 
 def halvings(height: int, width: int, smallest: int = 8) -> int:
@@ -169,8 +150,7 @@ class ImageEncoder(nn.Module):
         (height, width), (tall, wide) = self.sides, self.padded
         x = x.reshape(-1, self.planes, height, width)
         h = self.convolutions(nn.functional.pad(x, (0, wide - width, 0, tall - height)))
-        mu, logvar = self.net(self.all(h) + self.label(c)).chunk(2, dim=1)  # (N, K) each
-        return Normal(mu, torch.exp(0.5 * logvar.clamp(-20.0, 20.0)), validate_args=False)
+        return to_normal(self.net(self.all(h) + self.label(c)))
 
 
 class ImageDecoder(nn.Module):
@@ -179,27 +159,27 @@ class ImageDecoder(nn.Module):
     The encoder's way back: a small stack of maps, doubled in size by convolutions whose channels are laid out as
     squares of 2 × 2 (PixelShuffle: Shi et al., 2016), and cut to size. Added to the label's average image, it is
     where a Normal sits, with one learned standard deviation; with ``levels`` that Normal is cut into 256 bins
-    (``GreyLevels``), which makes it a likelihood of pixels as files hold them. ``rows`` is the shape of an example
-    where it is not that of the image, such as (784,).
+    (``GreyLevels``), which makes it a likelihood of pixels as files hold them. ``example`` is the shape
+    of an example where it is not that of the image, such as (784,).
     """
 
     def __init__(self, shape, C, K, channels=16, hidden=256, dropout=0.0, levels=True, average=None, sigma=0.3,
-                 rows=None):  # fmt: skip
+                 example=None):
         super().__init__()
         planes, *self.sides = (1, *shape)[-3:]
-        self.shape, self.levels = tuple(rows or shape), levels
+        self.shape, self.levels = tuple(example or shape), levels
         times = halvings(*self.sides)
         small = [math.ceil(side / 2**times) for side in self.sides]
         width = channels * min(2 ** (times - 1), 2)
         self.code, self.label = nn.Linear(K, hidden), nn.Embedding(C, hidden)
         layers = [nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width * math.prod(small)), nn.GELU(),
-                  nn.Unflatten(1, (width, *small))]  # fmt: skip
+                  nn.Unflatten(1, (width, *small))]
         for level in reversed(range(1, times)):
             n_out = channels * min(2 ** (level - 1), 2)
             layers += [nn.Conv2d(width, 4 * n_out, kernel_size=3, padding=1), nn.PixelShuffle(2), nn.GELU()]
             width = n_out
         layers += [nn.Conv2d(width, width, kernel_size=3, padding=1), nn.GELU(),
-                   nn.Conv2d(width, 4 * planes, kernel_size=3, padding=1), nn.PixelShuffle(2)]  # fmt: skip
+                   nn.Conv2d(width, 4 * planes, kernel_size=3, padding=1), nn.PixelShuffle(2)]
         self.net = nn.Sequential(*layers)
         average = torch.zeros(C, *self.shape) if average is None else torch.as_tensor(average).float()
         self.average = nn.Parameter(average.reshape(C, *self.shape).clone())
@@ -209,6 +189,12 @@ class ImageDecoder(nn.Module):
         maps = self.net(self.code(z) + self.label(c))[..., : self.sides[0], : self.sides[1]]
         return pixels(self.average[c] + maps.reshape(-1, *self.shape), self.log_sigma, self.levels)
 
+    @torch.no_grad()
+    def start_from(self, average, sigma: float) -> None:
+        """Let learning start from the average training example of each label, and from a sigma."""
+        self.average.copy_(torch.as_tensor(average).float().reshape(self.average.shape))
+        self.log_sigma.fill_(math.log(sigma))
+
 
 class PlainImageEncoder(nn.Module):
     """The same as ImageEncoder without convolutions: images as rows of pixels, and layers that see all of them."""
@@ -216,25 +202,30 @@ class PlainImageEncoder(nn.Module):
     def __init__(self, shape, C, K, hidden=(512, 256), dropout=0.0):
         super().__init__()
         self.net = nn.Sequential(nn.Flatten(), nn.Dropout(dropout))
-        self.rows = ConditionalEncoder(math.prod(shape), C, hidden, K)
+        self.plain = ConditionalEncoder(math.prod(shape), C, hidden, K)
 
     def forward(self, x, c):
-        return self.rows(self.net(x), c)
+        return self.plain(self.net(x), c)
 
 
 class PlainImageDecoder(nn.Module):
     """The same as ImageDecoder without convolutions."""
 
-    def __init__(self, shape, C, K, hidden=(256, 512), dropout=0.0, levels=True, average=None, sigma=0.3, rows=None):
+    def __init__(self, shape, C, K, hidden=(256, 512), dropout=0.0, levels=True, average=None, sigma=0.3,
+                 example=None):
         super().__init__()
-        self.shape, self.levels = tuple(rows or shape), levels
+        self.shape, self.levels = tuple(example or shape), levels
         average = None if average is None else torch.as_tensor(average).float().flatten(1)
-        self.rows = ConditionalDecoder(K, C, hidden, math.prod(shape), average=average, sigma=sigma)
+        self.plain = ConditionalDecoder(K, C, hidden, math.prod(shape), average=average, sigma=sigma)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, z, c):
-        mean = self.rows(self.dropout(z), c).mean.view(-1, *self.shape)
-        return pixels(mean, self.rows.log_sigma, self.levels)
+        mean = self.plain(self.dropout(z), c).mean.view(-1, *self.shape)
+        return pixels(mean, self.plain.log_sigma, self.levels)
+
+    def start_from(self, average, sigma: float) -> None:
+        """As ImageDecoder."""
+        self.plain.start_from(average, sigma)
 
 
 def pixels(mean, log_sigma, levels: bool):

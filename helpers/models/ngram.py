@@ -16,7 +16,7 @@ import torch
 
 from helpers.data.dataset import DataError
 from helpers.data.text import END, PAD, UNKNOWN
-from helpers.models.text import probabilities
+from helpers.models.texts import probabilities
 
 
 class NGram:
@@ -68,12 +68,12 @@ class NGram:
         return np.array([
             sum(math.log(self._probabilities(row[max(0, t - self.order + 1) : t])[row[t]]) for t in range(1, len(row)))
             for row in _rows(x)
-        ])  # fmt: skip
+        ])
 
     def sample(self, n: int, rng: np.random.Generator, temperature: float = 1.0, top_p: float = 1.0, longest: int = 64):
         """n texts (n, longest) of symbols, drawn one after the other; an unknown symbol is never drawn.
 
-        ``temperature`` and ``top_p`` as in ``probabilities`` of helpers.models.text. A text that reaches ``longest``
+        ``temperature`` and ``top_p`` as in ``probabilities`` of helpers.models.texts. A text that reaches ``longest``
         has no end.
         """
         x = np.full((n, longest), PAD)

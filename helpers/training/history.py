@@ -14,6 +14,7 @@ class History:
     """One row for each epoch: train and valid loss, every metric of both, seconds since the start, learning rate."""
 
     rows: list[dict] = field(default_factory=list)
+    keeps: str = "best"  # the epoch whose weights were kept; or "last", where no loss says which is best
 
     def __getitem__(self, name: str) -> np.ndarray:
         """One column, such as ``history["valid"]``: (epochs,)."""
@@ -24,14 +25,14 @@ class History:
 
     @property
     def best(self) -> int:
-        """The epoch (from 0) with the lowest validation loss: its weights are the ones that were kept."""
-        return int(np.nanargmin(self["valid"]))
+        """The epoch (from 0) whose weights were kept: the one with the lowest validation loss."""
+        return len(self) - 1 if self.keeps == "last" else int(np.nanargmin(self["valid"]))
 
     def followed_by(self, later: "History") -> "History":
         """This history and a later one in one piece: epochs and seconds are counted on."""
         epochs, seconds = (self.rows[-1][name] if self.rows else 0 for name in ("epoch", "seconds"))
         more = [row | {"epoch": row["epoch"] + epochs, "seconds": row["seconds"] + seconds} for row in later.rows]
-        return History([*self.rows, *more])
+        return History([*self.rows, *more], self.keeps)
 
     def plot(self, ax=None, **labels):
         """Learning curves of train and validation, with a dot at the epoch that was kept."""

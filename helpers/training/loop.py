@@ -153,7 +153,7 @@ class Training:
         self.team = Team.join(self.device)
         self.train, self.valid = feeds(data, self.device, self.dtype, in_memory)
         self.steps_an_epoch = math.ceil(len(self.train) / settings.batch_size)
-        self.many_losses = hasattr(model, "step")
+        self.many_losses = hasattr(model, "parts")
         self.net = _Objective(model)
         if self.team.world > 1:
             if self.many_losses:
@@ -163,7 +163,8 @@ class Training:
         self.optimisers = self._optimisers()
         self.order = torch.Generator().manual_seed(settings.seed)  # of examples: the same in all processes
         torch.manual_seed(settings.seed + 1 + self.team.rank)  # noise and dropout: its own in each
-        self.history, self.best, self.seconds, self.first = History(), math.inf, 0.0, None
+        self.history = History(keeps="last" if self.many_losses else "best")
+        self.best, self.seconds, self.first = math.inf, 0.0, None
         self.best_weights = _copy(model.state_dict())
         config = settings.described() | {"world": self.team.world, "dtype": str(self.dtype), "examples": len(self.train)}
         self.config = json.loads(json.dumps(config, default=repr))

@@ -67,7 +67,8 @@ def resume(path, training) -> None:
     for name, (_, put) in noise_sources(training.device).items():
         if f"random.{name}.{training.team.rank}" in tensors:  # not if it was begun on another kind of device
             put(tensors[f"random.{name}.{training.team.rank}"])
-    training.history, training.seconds = History(card["history"]), card["seconds"]
+    training.history = History(card["history"], training.history.keeps)
+    training.seconds = card["seconds"]
 
 
 def noise_sources(device: torch.device) -> dict:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn.functional import one_hot
 
-from helpers.models.images import gelu_mlp
+from helpers.models.layers import gelu_mlp, to_normal
 
 
 class SpectrogramEncoder(nn.Module):
@@ -28,8 +28,7 @@ class SpectrogramEncoder(nn.Module):
     def forward(self, x, c):
         h = nn.functional.gelu(self.frame(x.transpose(1, 2) - self.offset))  # (N, T, frame)
         h = torch.cat([h.flatten(1), one_hot(c, self.labels).to(x.dtype)], dim=1)
-        mu, logvar = self.net(h).chunk(2, dim=1)  # (N, K) each
-        return Normal(mu, torch.exp(0.5 * logvar.clamp(-20.0, 20.0)))
+        return to_normal(self.net(h))
 
 
 class SpectrogramDecoder(nn.Module):
@@ -55,3 +54,9 @@ class SpectrogramDecoder(nn.Module):
         average = self.average[c] if self.average.dim() == 3 else self.average[c][:, :, None]
         mean = average + self.spectra[c].transpose(1, 2) @ gains  # (N, F, T)
         return Normal(mean, torch.exp(self.log_sigma.clamp(min=-3.0)))
+
+    @torch.no_grad()
+    def start_from(self, average, sigma: float) -> None:
+        """Let learning start from the average spectrogram of each label, and from a sigma."""
+        self.average.copy_(torch.as_tensor(average).float().reshape(self.average.shape))
+        self.log_sigma.fill_(math.log(sigma))

@@ -9,10 +9,11 @@ import math
 
 import torch
 from torch import nn
-from torch.distributions import Categorical, Normal
+from torch.distributions import Categorical
 from torch.nn.functional import pad, softmax
 
 from helpers.data.text import END, PAD, UNKNOWN
+from helpers.models.layers import to_normal
 
 
 class Text(Categorical):
@@ -102,16 +103,18 @@ class LanguageModel(nn.Module):
     """
 
     def __init__(self, symbols: int, condition: int = 0, longest: int = 64, spread: float = 1.0, noise: float = 0.0,
-                 drop_symbols: float = 0.0):  # fmt: skip
+                 drop_symbols: float = 0.0):
         super().__init__()
         self.symbols, self.condition, self.longest = symbols, condition, longest
         self.spread, self.noise, self.drop_symbols = spread, noise, drop_symbols
+
+    bound = "exact"
 
     def predict(self, x, c=None) -> Text:
         """p(x_t | x_<t, c) for every t: the distributions from which each symbol of x (N, T) was to be guessed."""
         return Text(self.logits(trim(x), c))
 
-    def log_prob(self, x, c=None):
+    def log_prob(self, x, c=None, generator=None):
         """log p(x|c) of each text of x (N, T), its end included and padding not: (N,), in nats; exact."""
         return self.predict(x, c).log_prob(x).sum(dim=1)
 
@@ -124,7 +127,7 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, c=None, generator=None, temperature: float = 1.0, top_p: float = 1.0, longest=None,
-               cache: bool = True):  # fmt: skip
+               cache: bool = True):
         """n texts (n, longest) of symbols, under conditions c, (n, C) or (C,) for all; unknown is never drawn.
 
         ``temperature`` and ``top_p`` as in :func:`probabilities`. A text that reaches ``longest`` has no end.
@@ -179,7 +182,7 @@ class GRULanguageModel(LanguageModel):
     """
 
     def __init__(self, symbols, hidden=128, embedding=64, condition=0, dropout=0.0, longest=64, spread=1.0,
-                 noise=0.0, drop_symbols=0.0):  # fmt: skip
+                 noise=0.0, drop_symbols=0.0):
         super().__init__(symbols, condition, longest, spread, noise, drop_symbols)
         self.embedding = nn.Embedding(symbols, embedding)
         self.gru = nn.GRU(embedding, hidden, batch_first=True)
@@ -266,7 +269,7 @@ class Transformer(LanguageModel):
     """
 
     def __init__(self, symbols, width=64, layers=2, heads=4, condition=0, dropout=0.0, longest=64, spread=1.0,
-                 noise=0.0, drop_symbols=0.0):  # fmt: skip
+                 noise=0.0, drop_symbols=0.0):
         super().__init__(symbols, condition, longest, spread, noise, drop_symbols)
         if width % heads:
             raise ValueError(f"width is {width} and heads {heads}; choose a width that the heads can share.")
@@ -313,7 +316,7 @@ class Transformer(LanguageModel):
         stop = start + seen.shape[1]
         if stop > self.longest:
             raise ValueError(f"the text has {stop} symbols, and this Transformer knows {self.longest} places; build it "
-                             f"with longest={stop} or more.")  # fmt: skip
+                             f"with longest={stop} or more.")
         place = self.place(torch.arange(start, stop, device=seen.device))
         return self.dropout(self.embedding(seen) + place + added)
 
@@ -348,8 +351,7 @@ class TextEncoder(nn.Module):
         h = (h * here).sum(dim=1) / here.sum(dim=1).clamp(min=1)
         if self.condition:
             h = torch.cat([h, c / self.spread], dim=1)
-        mu, logvar = self.head(self.dropout(h)).chunk(2, dim=1)  # (N, K) each
-        return Normal(mu, torch.exp(0.5 * logvar.clamp(-20.0, 20.0)), validate_args=False)
+        return to_normal(self.head(self.dropout(h)))
 
 
 class TextDecoder(nn.Module):
@@ -365,11 +367,11 @@ class TextDecoder(nn.Module):
     autoregressive = True
 
     def __init__(self, symbols, K, hidden=128, embedding=64, condition=0, dropout=0.0, longest=64, spread=1.0,
-                 drop_symbols=0.0):  # fmt: skip
+                 drop_symbols=0.0):
         super().__init__()
         self.condition, self.spread = condition, spread
         self.language = GRULanguageModel(symbols, hidden, embedding, K + condition, dropout, longest,
-                                         drop_symbols=drop_symbols)  # fmt: skip
+                                         drop_symbols=drop_symbols)
 
     def forward(self, z, c, x):
         return self.language.predict(x, self._told(z, c))

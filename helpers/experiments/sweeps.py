@@ -10,9 +10,10 @@ import inspect
 import itertools
 import json
 import math
+import os
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ class SweepError(RuntimeError):
     """A sweep that cannot be run or read. The message says what was found, where, and what to do."""
 
 
-def grid(base: dict, **knobs) -> list[dict]:
+def grid(base: dict, **knobs: Iterable) -> list[dict]:
     """Settings like ``base``, but for the knobs: one setting for each combination of their values.
 
     One knob gives as many settings as it has values; several give the product. Raises SweepError for a knob
@@ -41,10 +42,10 @@ def grid(base: dict, **knobs) -> list[dict]:
 def run(
     train_one: Callable[[dict, int], dict],
     settings: list[dict],
-    seeds,
+    seeds: Iterable[int],
     jobs: int = 1,
     backend: str | None = None,
-    file=None,
+    file: str | os.PathLike | None = None,
     quiet: bool = True,
 ) -> list[dict]:
     """Call ``train_one(setting, seed)`` for every setting and every seed, ``jobs`` at a time; returns the rows.
@@ -56,17 +57,19 @@ def run(
 
     backend: joblib's; by default processes on this computer, or what ``joblib.parallel_config`` says.
     file: a JSON file that is replaced, in one step, after each run. Rows found in it are not run again, unless
-        they failed; so a sweep that was stopped goes on. Raises SweepError if another train_one made it.
+        they failed; so a sweep that was stopped goes on. Any other file is left as it is, and so are results of
+        another train_one: SweepError.
     """
     seeds = list(seeds)
     wanted = {_key(setting, seed): (setting, seed) for setting in settings for seed in seeds}
     place = {seed: i for i, seed in enumerate(seeds)}
     made_by, done = fingerprint(train_one), {}
-    if file is not None and Path(file).exists():
+    if file is not None and os.path.lexists(file):
         stored = _read(file)
         if stored["made by"] != made_by:
             raise SweepError(
-                f"{file} holds results of another version of {train_one.__name__}; delete it, or give another file."
+                f"{file} holds results of another version of {train_one.__name__}, and is left as it is; give another "
+                "name, or move it away."
             )
         done = {_key(row["setting"], row["seed"]): row for row in stored["rows"]}
     missing = [task for key, task in wanted.items() if "figures" not in done.get(key, {})]
@@ -95,17 +98,24 @@ def _one(train_one, setting, seed):
     return row | {"figures": {name: round(value, 4) for name, value in figures.items()}, "seconds": round(seconds, 3)}
 
 
-def load(file) -> list[dict]:
+def load(file: str | os.PathLike) -> list[dict]:
     """The rows that :func:`run` has written to a file. Raises SweepError if there are none."""
     return _read(file)["rows"]
 
 
-def failures(rows) -> list[str]:
+def remove(file: str | os.PathLike) -> None:
+    """Delete a file that :func:`run` has written, if there is one. Raises SweepError for any other."""
+    if os.path.lexists(file):
+        _read(file)
+        Path(file).unlink()
+
+
+def failures(rows: Iterable[dict]) -> list[str]:
     """A sentence for each run that failed: which, and why."""
     return [f"{row['setting']}, seed {row['seed']}: {row['failed']}" for row in rows if "failed" in row]
 
 
-def figures(rows, setting: dict, name: str = "test") -> np.ndarray:
+def figures(rows: Iterable[dict], setting: dict, name: str = "test") -> np.ndarray:
     """One figure (or "seconds") of one setting, in the order of seeds: (seeds,). A failed run counts as NaN.
 
     Two such arrays of equal seeds may be subtracted seed by seed. Raises SweepError if no row has the setting.
@@ -116,7 +126,7 @@ def figures(rows, setting: dict, name: str = "test") -> np.ndarray:
     return np.array([row.get("figures", {}).get(name, row.get(name, math.nan)) for row in found], float)
 
 
-def fingerprint(function) -> str:
+def fingerprint(function: Callable) -> str:
     """Twelve characters that change when the code of a function does, or that of one it calls in its module.
 
     Comments, docstrings and layout do not count.
@@ -149,13 +159,16 @@ def _key(setting, seed):
 def _read(file):
     try:
         stored = json.loads(Path(file).read_text(encoding="utf-8"))
-        complete = all("setting" in row and "seed" in row for row in stored["rows"]) and "made by" in stored
+        ours = isinstance(stored["made by"], str) and all(
+            isinstance(row["setting"], dict) and "seed" in row and ("figures" in row or "failed" in row)
+            for row in stored["rows"]
+        )
     except OSError as error:
         raise SweepError(f"{file} cannot be read ({error.strerror}); check its name, or run the sweep.") from None
     except (ValueError, KeyError, TypeError, RecursionError):
-        complete = False
-    if not complete:
-        raise SweepError(f"{file} is not a file of sweep results; delete it, or give another.")
+        ours = False
+    if not ours:
+        raise SweepError(f"{file} is not a file of sweep results, and is left as it is; give another name.")
     return stored
 
 

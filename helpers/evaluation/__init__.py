@@ -1,0 +1,37 @@
+"""Judging generative models and their data. Where things are:
+
+    board        held-out likelihoods of every model in the series; bits per dimension
+    compare      differences with their errors; a Pareto front
+    figures      implied σ and β, active units, Fréchet distance, diversity, errors of completed sets
+    neighbours   the nearest examples, near-duplicates and their groups
+    copies       has a model learned training examples by heart?
+    labels       wrong labels; precision and recall of a search
+    privacy      what a model gives away: exposure, membership attacks; the clipped, noisy mean of DP-SGD
+
+What lessons use most can be had from here: ``evaluation.Board``, ``evaluation.nearest``.
+"""
+
+from helpers.evaluation.board import BOARD_FILE, Board, bits_per_dimension
+from helpers.evaluation.figures import (
+    active_units,
+    diversity,
+    frechet_distance,
+    implied_beta,
+    implied_sigma,
+    set_errors,
+)
+from helpers.evaluation.neighbours import nearest, nearest_set
+
+__all__ = [
+    "BOARD_FILE",
+    "Board",
+    "active_units",
+    "bits_per_dimension",
+    "diversity",
+    "frechet_distance",
+    "implied_beta",
+    "implied_sigma",
+    "nearest",
+    "nearest_set",
+    "set_errors",
+]

@@ -1,0 +1,168 @@
+"""Exercises of Your own model: images into squares, a rival of histograms, a leak in scaling, a check for copies."""
+
+import numpy as np
+
+from helpers.exercises.engine import exercise, near, require, returns
+from helpers.exercises.learning import is_fitted_on_train
+
+
+@exercise(
+    why="one scale for both sides keeps the shape, and the longer side decides which.",
+    hints=[
+        "Which side decides by how much the image is scaled?",
+        "scale = size / max(width, height). Round both sides, and let none of them fall below 1.",
+        "`left = (size - new_width) // 2`, and the same for top",
+    ],
+)
+def fit_into(width, height, size):
+    scale = size / max(width, height)
+    new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
+    return new_width, new_height, (size - new_width) // 2, (size - new_height) // 2
+
+
+def box(fit_into, width, height):
+    """Width, height, left and top in a square of 28."""
+    found = returns(fit_into(width, height, 28), (4,), "four numbers")
+    require(found == found.round(), f"pixels are whole numbers; yours are {found.tolist()}")
+    return found.astype(int).tolist()
+
+
+@fit_into.fact
+def fills_the_square(fit_into):
+    for width, height in ((100, 50), (50, 100), (30, 30), (10, 7)):
+        w, h, _, _ = box(fit_into, width, height)
+        require(max(w, h) == 28, "the longer side must fill the square exactly, also if the image must grow")
+        require(min(w, h) <= 28, "no side may be longer than the square")
+
+
+@fit_into.fact
+def keeps_the_shape(fit_into):
+    require(box(fit_into, 400, 200)[:2] == [28, 14], "an image twice as wide as high must stay twice as wide as high")
+
+
+@fit_into.fact
+def lies_in_the_middle(fit_into):
+    require(box(fit_into, 400, 200)[2:] == [0, 7], "what is left free must be shared between both sides")
+    require(box(fit_into, 28, 13)[3] == 7, "of 15 free rows, 7 lie above and 8 below")
+
+
+@fit_into.fact
+def leaves_at_least_a_pixel(fit_into):
+    _, h, left, top = box(fit_into, 5000, 3)
+    require(h == 1, "an image that is very long must not lose its shorter side: at least one pixel")
+    require((left, top) == (0, 13), "the single row that is left lies in the middle, too")
+
+
+@exercise(
+    why="independent pixels multiply, so their nats add; and with one added to every count nothing is impossible.",
+    hints=[
+        "Make a table of counts (D, levels), ones to begin with.",
+        "counts[np.arange(D), row] += 1 for every training image; divide each row of the table by its sum.",
+        "`-np.log(p[np.arange(D), x]).sum(axis=1)`",
+    ],
+)
+def histogram_nats(train, x, levels):
+    counts = np.ones((train.shape[1], levels))
+    for row in train:
+        counts[np.arange(len(row)), row] += 1
+    p = counts / counts.sum(axis=1, keepdims=True)
+    return -np.log(p[np.arange(x.shape[1]), x]).sum(axis=1)
+
+
+def nats(histogram_nats, train, x, levels):
+    return returns(histogram_nats(np.array(train), np.array(x), levels), (len(x),), "one number for each image")
+
+
+@histogram_nats.fact
+def expects_unseen_levels(histogram_nats):
+    fact = "a level that training never showed has an infinite cost: start every count at one"
+    require(np.isfinite(nats(histogram_nats, np.zeros((4, 2), int), [[2, 1]], 3)), fact)
+
+
+@histogram_nats.fact
+def has_a_histogram_for_every_pixel(histogram_nats):
+    likely, unlikely = nats(histogram_nats, [[0, 1]] * 4, [[0, 1], [1, 0]], 2)
+    fact = "each pixel must have a histogram of its own: here the first is always 0, the second always 1"
+    require(likely < unlikely, fact)
+
+
+@histogram_nats.fact
+def begins_counting_at_one(histogram_nats):
+    found = nats(histogram_nats, [[0], [0], [1]], [[0], [1], [2]], 3)
+    fact = "with one added, a level seen twice in three images counts three of six"
+    require(near(np.exp(-found), np.array([3, 2, 1]) / 6), fact)
+
+
+@histogram_nats.fact
+def sums_to_one(histogram_nats):
+    train = np.random.default_rng(0).integers(0, 3, size=(7, 2))
+    total = np.exp(-nats(histogram_nats, train, [[a, b] for a in range(3) for b in range(3)], 3)).sum()
+    require(near(total, 1), "the probabilities of all nine images of two pixels must sum to 1")
+
+
+@exercise(
+    why="mean and deviation are part of the model, so they are fitted on train alone, and used on both.",
+    hints=[
+        "Which of the numbers that the function computes know the test data?",
+        "Take mean and deviation from train alone. Do not take new ones for test, either.",
+        "`mean, deviation = train.mean(axis=0), train.std(axis=0)`",
+    ],
+)
+def scale(train, test):
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    return (train - mean) / deviation, (test - mean) / deviation
+
+
+is_fitted_on_train(
+    scale,
+    has_mean_0="each column of the training data must end with mean 0",
+    has_spread_1="each column of the training data must end with variance 1",
+    learns_nothing_about_test="the training data change when the test data do: something of the test leaks in",
+    treats_both_alike="train and test must be scaled by the very same numbers: equal examples must stay equal",
+)
+
+
+@exercise(
+    why="whoever copies is much nearer to one example than to any other, whatever the scale of the data.",
+    hints=[
+        "All distances at once: samples[:, None] - train[None] has shape (N, M, D).",
+        "Sort the distances of each sample, and take the first two. What if both are 0?",
+        "`np.sort(distance, axis=1)[:, :2]`",
+    ],
+)
+def copy_ratio(samples, train):
+    distance = np.sqrt(((samples[:, None] - train[None]) ** 2).sum(axis=2))  # (N, M)
+    nearest, second = np.sort(distance, axis=1)[:, :2].T
+    return np.where(second > 0, nearest / np.where(second > 0, second, 1), 0.0)
+
+
+def ratios(copy_ratio, samples, train):
+    samples, train = np.array(samples, float), np.array(train, float)
+    return returns(copy_ratio(samples, train), (len(samples),), "one ratio for each sample")
+
+
+@copy_ratio.fact
+def divides_nearest_by_second(copy_ratio):
+    found = ratios(copy_ratio, [[1, 0], [2, 0]], [[0, 0], [4, 0], [100, 0]])
+    fact = "a sample 1 away from the nearest and 3 from the second has the ratio 1/3; halfway it is 1"
+    require(near(found, [1 / 3, 1]), fact)
+
+
+@copy_ratio.fact
+def is_euclidean(copy_ratio):
+    fact = "distances are Euclidean: (3, 4) is 5 away from (0, 0), and (0, 10) is 10"
+    require(near(ratios(copy_ratio, [[0, 0]], [[3, 4], [0, 10]]), 0.5), fact)
+
+
+@copy_ratio.fact
+def of_a_copy_is_0(copy_ratio):
+    train = np.random.default_rng(0).random((6, 3))
+    fact = "an exact copy of one training example has the ratio 0"
+    require(near(ratios(copy_ratio, train[:3], train), 0, 1e-6), fact)
+
+
+@copy_ratio.fact
+def of_a_copy_of_twins_is_0(copy_ratio):
+    found = ratios(copy_ratio, [[1, 1]], [[1, 1], [1, 1], [5, 5]])
+    require(np.isfinite(found), "0 / 0 is none: a copy of an example that is there twice counts as 0")
+    require(found == 0, "a copy of an example that is there twice counts as 0")

@@ -1,0 +1,57 @@
+"""The sweeps that ship: data/sweep.json, for the lesson Better, faster, and data/adapt.json, for Your own model.
+
+One job at a time runs them, so that no run disturbs the time of another.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers import disk
+from helpers.experiments import adapt, knobs, sweeps
+
+SEEDS = range(5)
+RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
+
+
+class Sweep(NamedTuple):
+    """A file of results, and the runs that belong into it."""
+
+    file: Path
+    train_one: Callable[[dict, int], dict]
+    settings: list[dict]
+
+    def run(self) -> list[dict]:
+        """Run what is missing in the file; returns the rows of all."""
+        return sweeps.run(self.train_one, self.settings, SEEDS, jobs=1, file=self.file, quiet=False)
+
+
+def settings() -> list[dict]:
+    """All settings of the knobs; some knobs share some."""
+    base = knobs.BASE
+    rows = [
+        *sweeps.grid(base, code=[2, 5, 10, 20, 40]),
+        *sweeps.grid(base, width=[32, 64, 128, 256, 512]),
+        *sweeps.grid(base, depth=[1, 2, 3, 4]),
+        *sweeps.grid(base, share=[1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0]),
+        *sweeps.grid(base, steps=[250, 500, 1000, 2000, 4000]),
+        *sweeps.grid(base, optimiser=["adam", "adamw"], schedule=["constant", "cosine"], lr=RATES),
+        *sweeps.grid(base, optimiser=["sgd"], schedule=["constant", "cosine"], lr=[3e-3, 1e-2, 3e-2, 1e-1]),
+        *sweeps.grid(base, width=[32, 128, 512], lr=RATES),  # do knobs interact?
+        *sweeps.grid(base, width=[32], lr=[1e-1]),
+        *sweeps.grid(base, batch_size=[200], steps=[250], lr=RATES),
+        *sweeps.grid(base, steps=[250, 500, 2000], lr=[1e-2]),
+        *sweeps.grid(base, width=[256], lr=[1e-2]),
+    ]
+    return list({str(row): row for row in rows}.values())
+
+
+def adapt_settings() -> list[dict]:
+    """Every way to start, with every number of examples; and two of them where fonts can be of no use."""
+    ways, sizes = adapt.HOW, adapt.SIZES
+    control = sweeps.grid(adapt.BASE, how=[ways[0], ways[2]], n=sizes, shuffled=[True])
+    return sweeps.grid(adapt.BASE, how=ways, n=sizes) + control
+
+
+KNOBS = Sweep(disk.DATA / "sweep.json", knobs.train_one, settings())
+ADAPT = Sweep(disk.DATA / "adapt.json", adapt.train_one, adapt_settings())

@@ -1,0 +1,91 @@
+"""Sets that share a code, such as the letters of one font or the notes of one instrument.
+
+What the encoder says of each member, a Normal, is multiplied with the prior; the KL divergence counts once a set.
+"""
+
+import torch
+from torch.distributions import Normal
+
+from helpers.models.likelihoods import draw, expected, log_likelihood
+from helpers.models.vae import VAE, priced
+
+
+class SetVAE(VAE):
+    """A VAE whose examples are sets: x is (N, M, …) and c is (N, M), with -1 where a member is missing.
+
+    Encoder and decoder are the same as ever, and see single members.
+    """
+
+    sets = True
+
+    def posterior(self, x, c=None):
+        """q(z|x, c) of each set, from all members that are there: a Normal over codes (N, K)."""
+        here = c >= 0  # (N, M)
+        q = self.encoder(x.flatten(0, 1), c.clamp(min=0).flatten())  # (N · M, K)
+        return product_of_normals(*(part.unflatten(0, c.shape) for part in (q.loc, q.scale)), here)
+
+    def decode(self, z, c=None, x=None):
+        """p(x|z, c): a distribution over N · M members, set after set."""
+        x = None if x is None else x.flatten(0, 1)
+        return super().decode(z.repeat_interleave(c.shape[1], dim=0), c.clamp(min=0).flatten(), x)
+
+    def expect(self, z, c=None):
+        """What the decoder expects: c is (N, M), or (M,) if it is the same for all: every code under every condition."""
+        c = c.expand(len(z), -1)
+        return expected(self.decode(z, c)).unflatten(0, c.shape)
+
+    def log_likelihood(self, z, x, c=None):
+        """log p(x|z, c) of all members that are there together: (N,), in nats."""
+        each = log_likelihood(self.decode(z, c, x), x.flatten(0, 1)).view(c.shape)  # (N, M)
+        return each.masked_fill(c < 0, 0.0).sum(dim=1)
+
+    def loss(self, batch, beta: float = 1.0, free_bits: float = 0.0, members: int | None = None,
+             seen: int | None = None):
+        """As :meth:`VAE.loss`, in nats per set.
+
+        ``members`` of each set, drawn at random, stand for the whole (their nats count accordingly more), and the
+        encoder sees only 1 to ``seen`` of those, so that it learns to make do with few.
+        """
+        x, c = batch
+        present = (c >= 0).sum(dim=1)  # (N,)
+        x, c = draw_members(x, c, c.shape[1] if members is None else members)
+        few = c.shape[1] if seen is None else int(torch.randint(min(seen, c.shape[1]), ())) + 1
+        nll, kl = self.terms(x, c, q=self.posterior(x[:, :few], c[:, :few]))
+        return priced(nll * present / (c >= 0).sum(dim=1).clamp(min=1), kl, beta, free_bits)
+
+    @torch.no_grad()
+    def reconstruct(self, x, c=None):
+        """What the decoder makes of the mean code of each set, in the shape of x."""
+        return super().reconstruct(x, c).unflatten(0, c.shape)
+
+    @torch.no_grad()
+    def sample(self, n: int, c=None, generator=None, mean: bool = False, **options):
+        """n sets, (n, M, …), each from one code drawn from the prior, under the conditions c, (M,) or (n, M)."""
+        c = c.expand(n, -1)
+        z = torch.randn(n, self.code, dtype=self.zero.dtype, device=self.zero.device, generator=generator)
+        if self.autoregressive:
+            z, c_all = z.repeat_interleave(c.shape[1], dim=0), c.flatten()
+            return self.decoder.generate(z, c_all, generator, **options).unflatten(0, c.shape)
+        p = self.decode(z, c)
+        return (expected(p) if mean else draw(p, generator)).unflatten(0, c.shape)
+
+
+def product_of_normals(mu, sigma, here=None) -> Normal:
+    """The standard Normal prior times the Normals of the members of each set: mu, sigma (N, M, K) to (N, K).
+
+    Precisions add, and means are weighed by them. ``here`` (N, M) says which members are there; a set
+    without any has the prior. (Product of experts: Hinton, 2002; for VAEs: Wu and Goodman, 2018.)
+    """
+    precision = sigma**-2
+    if here is not None:
+        precision = precision * here[..., None]
+    total = 1 + precision.sum(dim=1)
+    return Normal((precision * mu).sum(dim=1) / total, total.rsqrt(), validate_args=False)
+
+
+def draw_members(x, c, n: int):
+    """n members of each set, drawn without replacement, in random order; a set that has fewer is filled with -1."""
+    keys = torch.rand(c.shape, device=c.device).masked_fill(c < 0, -1.0)
+    order = keys.topk(min(n, c.shape[1]), dim=1).indices  # (N, n)
+    rows = torch.arange(len(c), device=c.device)[:, None]
+    return x[rows, order], c[rows, order]

@@ -1,0 +1,107 @@
+"""What is peculiar to one kind of data: image, sound and text, each a module with the same names.
+
+    SUFFIXES, ONE_FILE, SIZE, read    which files, and how they become a Dataset
+    CHOICES, plan, networks   what a VAE of them can be told, what the data decide, and its encoder and decoder
+    start, recipe             where learning starts, and arguments for training
+    UNIT, dimensions, baselines                 what a score is measured in, and what it stands beside
+    distances, same, EXACT_COUNTS               when a sample is a copy
+    SAMPLING, present, files, SHEET, PRINTED    how samples are drawn, shown and written
+    draw, HEIGHT, COLUMNS     how examples are drawn in a figure
+    limits                    what whoever uses a model should know
+
+Nothing outside of this folder asks what kind the data are: it asks for the sense, and the sense for the rest. A fourth
+sense is one more module, and one more name in ``SENSES``.
+"""
+
+import inspect
+import os
+from collections import Counter
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+
+from helpers.data import files, folders
+from helpers.data.dataset import DataError, Dataset
+from helpers.data.files import shown
+from helpers.senses import image, sound, text
+
+SENSES: dict[str, ModuleType] = {"image": image, "sound": sound, "text": text}
+
+
+def sense(kind: str) -> ModuleType:
+    """The module for a kind of data; data of no kind are taken as images. Raises DataError for an unknown one."""
+    if (kind or "image") not in SENSES:
+        raise DataError(f"its kind is {kind!r}, and there are {', '.join(SENSES)}; give kind=… to Dataset.make.")
+    return SENSES[kind or "image"]
+
+
+def read(path, kind: str = "auto", size: float | None = None, seed: int = 0, leave_out=None, **options) -> Dataset:
+    """The reader's own data: a folder of images, sounds or texts, or a file of text.
+
+    kind: a name in ``SENSES``; "auto" takes what most files in the folder are by their names, and a file for text. The
+        other files are left out, and the notes say so.
+    size: pixels of a side (images, 28), seconds (sounds, 1), or characters of a piece (running text, 100).
+    leave_out: a folder inside that is not looked at. options: those of ``folders.images``, ``sounds`` or ``texts``.
+
+    ``data.origin`` says how it was read. Raises DataError for nothing that can be used, and for an option that this
+    kind does not have.
+    """
+    if kind not in ("auto", *SENSES):
+        raise DataError(f"kind is {kind!r}; say {', '.join(map(repr, SENSES))} or 'auto'.")
+    note, found = guess(path, leave_out) if kind == "auto" else (None, kind)
+    own = sense(found)
+    parameters = inspect.signature(own.read).parameters
+    given = dict(options)
+    if size is not None:
+        default = parameters[own.SIZE].default
+        given[own.SIZE] = type(default)(size)
+    for option in given:
+        if option not in list(parameters)[1:]:
+            known = ", ".join(name for name in list(parameters)[1:] if name != "leave_out")
+            raise DataError(f"{shown(path)}: {option} is not an option for data of kind {found}; it has {known}.")
+    if "leave_out" in parameters:
+        given["leave_out"] = leave_out
+    data = own.read(path, seed=seed, **given)
+    origin = {"path": os.path.abspath(path), "kind": kind, "size": size, "seed": seed, "options": options}
+    return replace(data, notes=(note, *data.notes) if note else data.notes, origin=origin)
+
+
+def guess(path, leave_out=None) -> tuple[str | None, str]:
+    """What most files of a folder are, by their names, after a note if there are others: (note, kind)."""
+    if not os.path.exists(path):
+        raise DataError(f"{shown(path)}: there is no such file or folder; check its name.")
+    if not os.path.isdir(path):
+        suffix = os.path.splitext(path)[1].lower()
+        for kind, own in SENSES.items():
+            if suffix in own.SUFFIXES and not own.ONE_FILE:
+                raise DataError(f"{shown(path)}: is a single {kind}; give the folder of all of them.")
+        return None, next(kind for kind, own in SENSES.items() if own.ONE_FILE)
+    listing = files.find(path, "check its name", leave_out)
+    seen = Counter(kind for file in listing.files for kind, own in SENSES.items() if file.suffix in own.SUFFIXES)
+    if not seen:
+        raise DataError(f"{shown(path)}: none of its {len(listing.files):,} files is an image (such as .png), a sound "
+                        f"(such as .wav) or a text (.txt); give a folder of one of these{folders.left_out(listing)}.")
+    found = max(SENSES, key=lambda kind: seen[kind])
+    others = [f"{seen[k]:,} {k} file{'s' * (seen[k] != 1)}" for k in SENSES if k != found and seen[k]]
+    note = f"taken as {found}s, like {seen[found]:,} of its files; also seen: {', '.join(others)}" if others else None
+    return note, found
+
+
+def examples(x, kind: str, labels=None, columns: int | None = None):
+    """A figure of examples of any kind: images (N, H, W) or (N, 3, H, W), spectrograms (N, F, T), or texts.
+
+    ``labels`` (N,), names, stand above the examples, or before texts.
+    """
+    import matplotlib.pyplot as plt
+
+    own = sense(kind)
+    columns = min(columns or own.COLUMNS, own.COLUMNS, len(x)) if own.PRINTED else min(columns or own.COLUMNS, len(x))
+    rows = -(-len(x) // columns)
+    height = own.HEIGHT + (0.2 if labels is not None and not own.PRINTED else 0)
+    fig, axes = plt.subplots(rows, columns, figsize=(10, height * rows + 0.1), squeeze=False)
+    for i, ax in enumerate(np.ravel(axes)):
+        ax.set_axis_off()
+        if i < len(x):
+            own.draw(ax, x[i], None if labels is None else labels[i])
+    return fig

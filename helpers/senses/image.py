@@ -1,0 +1,161 @@
+"""Images: how they are read, modelled, judged and shown. The other senses have the same names."""
+
+import math
+
+import numpy as np
+
+from helpers.data import folders, pictures
+from helpers.data.dataset import DataError, Dataset, as_floats
+from helpers.models import images
+from helpers.senses import numbers
+from helpers.senses.numbers import dimensions, distances, same, start  # noqa: F401 - the same for images
+
+SUFFIXES = pictures.SUFFIXES
+ONE_FILE = False  # whether a single file can be all of the data
+SIZE = "size"  # what --size sets: pixels of a side
+read = folders.images
+
+CHOICES = dict(code=16, channels=16, hidden=256, convolutional=True, dropout=0.1, likelihood=None, sigma=None)
+UNIT = "bits per dimension"
+SAMPLING = {"mean": True}  # what the decoder expects, without the noise of its likelihood
+PRINTED = False  # whether samples go to the terminal where no file is named
+EXACT_COUNTS = False
+SHEET = (100, 16)  # samples on a sheet; at most so many labels have a row each
+LARGEST = 256  # pixels of a side
+MOST_NUMBERS = 50_000_000  # of training examples that are counted for the histograms
+
+
+def plan(data: Dataset, chosen: dict) -> dict:
+    """What a VAE of these images needs beside the choices; a "likelihood" of None is decided by the data."""
+    shape = data.x.shape[1:]
+    seen = shape if len(shape) > 1 else tuple(data.shape)  # rows of pixels know what they are to be shown as
+    seen = (1, *seen)[-3:] if len(seen) in (2, 3) else seen
+    if len(seen) != 3 or math.prod(seen) != math.prod(shape) or seen[0] not in (1, 3) or min(seen[1:]) < 4:
+        raise DataError(f"{data.name}: examples of shape {shape} are not images that a model is built for; give grey "
+                        "ones, (N, H, W), or colour, (N, 3, H, W), of at least 4 × 4.")
+    if chosen["convolutional"] and max(seen[1:]) > LARGEST:
+        raise DataError(f"{data.name}: images of {seen[1]} × {seen[2]} are too large for this model; give a size of at "
+                        f"most {LARGEST}, better 64 or less.")
+    low, high = numbers.value_range(data.train.x)
+    within = 0 <= low and high <= 1
+    if chosen["likelihood"] == "levels" and not within:
+        raise DataError(f"{data.name}: its values reach from {low:g} to {high:g}, and 256 levels from 0 to 1; rescale "
+                        "them, or choose likelihood='normal'.")
+    likelihood = chosen["likelihood"] or ("levels" if within else "normal")
+    return {**chosen, "likelihood": likelihood, "shape": list(seen), "rows": list(shape)}
+
+
+def networks(plan: dict) -> tuple:
+    """Encoder and decoder of a plan."""
+    C, K, options = max(1, plan["labels"]), plan["code"], {"dropout": plan["dropout"]}
+    shape = tuple(plan["shape"] if plan["shape"][0] == 3 else plan["shape"][1:])
+    levels = {"levels": plan["likelihood"] == "levels", "example": plan["rows"]}
+    if plan["convolutional"]:
+        options |= {"channels": plan["channels"], "hidden": plan["hidden"]}
+        encoder = images.ImageEncoder(shape, C, K, **options)
+        return numbers.for_labels(encoder, images.ImageDecoder(shape, C, K, **levels, **options), plan)
+    wide, narrow = 2 * plan["hidden"], plan["hidden"]
+    encoder = images.PlainImageEncoder(shape, C, K, hidden=(wide, narrow), **options)
+    decoder = images.PlainImageDecoder(shape, C, K, hidden=(narrow, wide), **levels, **options)
+    return numbers.for_labels(encoder, decoder, plan)
+
+
+def recipe(plan: dict, n: int) -> dict:
+    """Arguments for ``training.fit`` for a VAE of n training images."""
+    size = 32 if n < 1000 else 64
+    epochs = int(np.clip(20_000 / math.ceil(n / size), 20, 400))
+    return dict(batch_size=size, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.05, epochs=epochs, beta=1.0)
+
+
+def baselines(data: Dataset, rows: np.ndarray, plan: dict | None = None, seed: int = 0) -> dict[str, float]:
+    """Nats of data.x[rows] by models without a code.
+
+    Of 256 grey levels: uniform; and independent pixels, each a histogram of its label, interpolated with that of all
+    labels and of all pixels. Of other numbers, and for a plan whose likelihood is "normal": see numbers.
+    """
+    likelihood = (plan or {}).get("likelihood")
+    if likelihood is None:
+        low, high = numbers.value_range(data.train.x)
+        likelihood = "levels" if 0 <= low and high <= 1 else "normal"
+    if likelihood != "levels":
+        return numbers.normal_baselines(data, rows)
+    train, D = data.train, math.prod(data.x.shape[1:])
+    labels = None if data.c is None or data.c.ndim > 1 else train.c
+    c = np.zeros(len(rows), int) if labels is None else data.c[rows]
+    few = np.arange(len(train))
+    if len(few) > max(1000, MOST_NUMBERS // D):
+        few = np.sort(np.random.default_rng(seed).choice(len(few), max(1000, MOST_NUMBERS // D), replace=False))
+    nats = histogram_nats(train.x[few], None if labels is None else labels[few], data.x[rows], c)
+    return {"uniform": D * math.log(256), "independent pixels": float(nats.mean())}
+
+
+def histogram_nats(train: np.ndarray, labels: np.ndarray | None, x: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """-log p of images x (N, …) of 256 grey levels, when every pixel has a histogram of its own: (N,).
+
+    Histograms are interpolated with more general ones, as n-grams are (helpers.models.ngram).
+    """
+    train, x = _grey(train), _grey(x)
+    pixels, nats = np.arange(train.shape[1]), np.zeros(len(x))
+
+    def counts(images):
+        table = np.zeros((train.shape[1], 256))
+        for image in images:
+            table[pixels, image] += 1
+        return table
+
+    def mixed(table, general):
+        types = (table > 0).sum(axis=-1, keepdims=True)
+        return (table + types * general) / np.maximum(table.sum(axis=-1, keepdims=True) + types, 1)
+
+    everything = counts(train)
+    pixel = mixed(everything, mixed(everything.sum(axis=0), np.full(256, 1 / 256)))
+    for label in np.unique(c):
+        here = np.nonzero(c == label)[0]
+        alike = train if labels is None else train[labels == label]
+        p = pixel if labels is None or len(alike) == 0 else mixed(counts(alike), pixel)
+        nats[here] = -np.log(p[pixels, x[here]]).sum(axis=1)
+    return nats
+
+
+def _grey(x):
+    x = np.asarray(x)
+    return (x if x.dtype == np.uint8 else np.rint(255 * x).astype(np.uint8)).reshape(len(x), -1)
+
+
+def present(x: np.ndarray, card: dict) -> np.ndarray:
+    """What a model drew, as it is shown: (n, H, W), or (n, 3, H, W)."""
+    shape = card["plan"].get("shape", x.shape[1:])
+    shape = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
+    return x.reshape(len(x), *shape)
+
+
+def files(x: np.ndarray, labels: list[str] | None, columns: int | None = None, form: str = "") -> dict[str, bytes]:
+    """Samples as files, by what is added to the stem of their names: one sheet."""
+    x = np.asarray(as_floats(np.asarray(x)), np.float32)
+    x = x.clip(0, 1) if x.min() > -0.5 and x.max() < 1.5 else (x - x.min()) / max(1e-9, float(np.ptp(x)))
+    pictures = x[..., None].repeat(3, axis=3) if x.ndim == 3 else x.transpose(0, 2, 3, 1)
+    return {".png": numbers.tiles(pictures, labels, columns, scale=max(1, 84 // max(pictures.shape[1:3])))}
+
+
+HEIGHT, COLUMNS = 1.0, 8  # inches of an example in a figure, and how many stand side by side at most
+
+
+def draw(ax, x, label: str | None = None) -> None:
+    """Draw one example on an axis."""
+    x = np.asarray(as_floats(np.asarray(x)))
+    colour = x.ndim == 3
+    ax.imshow(np.clip(np.moveaxis(x, 0, -1) if colour else x, 0, 1), cmap=None if colour else "gray", vmin=0, vmax=1)
+    if label is not None:
+        ax.set_title(label, fontsize=8)
+
+
+def limits(plan: dict) -> list[str]:
+    """What whoever uses a model should know, in sentences."""
+    found = ["Samples show what the decoder expects, and so are smoother than real images."] if "code" in plan else []
+    if plan.get("likelihood") == "normal":
+        found.append(DENSITIES)
+    return found
+
+
+DENSITIES = ("Its figures are densities, not probabilities: they can be below 0, and compare only with others on the "
+             "same numbers.")
