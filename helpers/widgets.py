@@ -126,7 +126,7 @@ class TypefaceDesigner(Sliders):
         self.line.value = png(glyphs.set_text(self.alphabet, self.word.value))
 
     def save(self) -> list[Path]:
-        """Write the alphabet and the word as PNG files, beside the notebook, under a number that both names have free."""
+        """Write the alphabet and the word as PNG files, beside the notebook, under two names not yet taken."""
         for number in itertools.count(1):
             files = [self.folder / f"typeface-{number}-{part}.png" for part in ("alphabet", "word")]
             if not any(map(os.path.lexists, files)):
@@ -202,7 +202,8 @@ class ColourNamer:
     ``vocabulary`` of its data. The same colour, temperature and number of the draw give the same names.
     """
 
-    def __init__(self, model: LanguageModel, vocabulary: Vocabulary, colour: str = "#35ad6b", n: int = 5, temperature: float = 0.8):
+    def __init__(self, model: LanguageModel, vocabulary: Vocabulary, colour: str = "#35ad6b", n: int = 5,
+                 temperature: float = 0.8):
         import ipywidgets as widgets
 
         self.model, self.vocabulary, self.n, self.draw = model, vocabulary, n, 0

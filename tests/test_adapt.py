@@ -1,14 +1,17 @@
 """Adapting the generator of fonts to handwriting: the data, the three ways to start, and the file of results."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
 
-import sweep  # tools/sweep.py
-from helpers import adapt, sweeps
 from helpers.data import digits, glyphs
+from helpers.experiments import adapt, settings, sweeps
+from helpers.experiments.pretrained.fonts import fonts_vae
+from helpers.models import SetVAE
+from helpers.models.images import ConditionalDecoder, ConditionalEncoder
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +49,25 @@ def test_the_three_starts_differ_as_they_say(hands):
     assert not torch.equal(new.decoder.code.weight, humble.decoder.code.weight)
 
 
+def test_the_same_seed_gives_the_first_weights_that_it_always_gave():
+    """The decoder's are drawn first; the averages that learning starts from take no random numbers."""
+    average = np.random.default_rng(0).random((62, 784))
+    torch.manual_seed(1)
+    decoder = ConditionalDecoder(16, 62, (512, 512), 784, average, sigma=0.3)
+    by_hand = SetVAE(ConditionalEncoder(784, 62, (384, 384), 16), decoder, code=16).state_dict()
+    torch.manual_seed(1)
+    found = fonts_vae(average).state_dict()
+    assert found.keys() == by_hand.keys() and all(torch.equal(found[name], by_hand[name]) for name in found)
+
+
 def test_the_file_has_every_run_and_they_can_be_made_again():
-    rows = sweeps.load(sweep.ADAPT_FILE)
+    sweep = settings.ADAPT
+    rows = sweeps.load(sweep.file)
     assert not sweeps.failures(rows)
-    settings = sweep.adapt_settings()
-    assert len(rows) == len(settings) * len(sweep.SEEDS) == 100
+    wanted = [(setting, seed) for setting in settings.adapt_settings() for seed in settings.SEEDS]
+    assert [(row["setting"], row["seed"]) for row in rows] == wanted and len(rows) == 100
+    assert json.loads(sweep.file.read_text(encoding="utf-8"))["made by"] == sweeps.fingerprint(adapt.train_one)
+    assert sweep.train_one is adapt.train_one and sweep.settings == settings.adapt_settings()
     torch.set_num_threads(1)
     cheap = {**adapt.BASE, "how": "from fonts, humbled", "n": 600}
     assert adapt.train_one(cheap, 0)["test"] == pytest.approx(sweeps.figures(rows, cheap)[0], rel=0.05)

@@ -6,26 +6,31 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.build import assemble, build
 from helpers.data import Dataset, text
 from helpers.data.dataset import DataError
-from helpers.models import VAE, DiscretisedNormal, build
-from helpers.models.build import CHOICES, assemble, averages
+from helpers.models import VAE, DiscretisedNormal, SetVAE
 from helpers.models.likelihoods import GreyLevels
+from helpers.senses import SENSES
+from helpers.senses.numbers import averages
 
-RNG = np.random.default_rng(0)
 WORDS = [f"{a}{b}{c}" for a in ("ab", "cd", "ef") for b in "aeiou" for c in ("", "x", "yz", " o")]
 
 
+def noise(*shape):
+    return np.random.default_rng(0).random(shape)
+
+
 def pictures(shape=(16, 16), labels=3, n=42, low=0.0, high=1.0, **more):
-    x = np.rint(255 * RNG.random((n, *shape))).astype(np.float32) / 255 * (high - low) + low
+    x = np.rint(255 * noise(n, *shape)).astype(np.float32) / 255 * (high - low) + low
     return Dataset.make("pictures", x, np.arange(n) % labels if labels else None, kind="image",
-                        names=tuple("abcdefgh"[:labels]), **more)  # fmt: skip
+                        names=tuple("abcdefgh"[:labels]), **more)
 
 
 def noises(labels=3, groups=None, n=42):
-    x = RNG.normal(-4, 1, (n, 33, 5)).astype(np.float16)
+    x = np.random.default_rng(0).normal(-4, 1, (n, 33, 5)).astype(np.float16)
     return Dataset.make("noises", x, np.arange(n) % labels if labels else None, kind="sound",
-                        names=tuple("abcdefgh"[:labels]), group=groups, valid=0.2, test=0.2)  # fmt: skip
+                        names=tuple("abcdefgh"[:labels]), group=groups, valid=0.2, test=0.2)
 
 
 def words(c=None):
@@ -50,17 +55,17 @@ DATA = {
     "sounds, groups of one": lambda: noises(groups=np.arange(42)),
     "texts": lambda: words(),
     "texts, labels": lambda: words(np.arange(len(WORDS)) % 3),
-    "texts, real numbers": lambda: words(RNG.random((len(WORDS), 2)).astype(np.float32)),
+    "texts, real numbers": lambda: words(noise(len(WORDS), 2).astype(np.float32)),
 }
 
 
 def pictures_in_rows():
-    x = np.rint(255 * RNG.random((42, 192))).astype(np.float32) / 255
+    x = np.rint(255 * noise(42, 192)).astype(np.float32) / 255
     return Dataset.make("rows", x, np.arange(42) % 3, shape=(12, 16), kind="image")
 
 
 def batch(data, model, n=6):
-    part = data.sets("train", dense=False) if model.shared else data.train
+    part = data.sets("train", dense=False) if isinstance(model, SetVAE) else data.train
     x = torch.as_tensor(part.x[:n])
     c = None if part.c is None else torch.as_tensor(part.c[:n])
     x = x.float() if x.is_floating_point() else x
@@ -86,9 +91,9 @@ def test_it_fits_the_data(name):
     assert bound.shape == (len(x),) and bound.isfinite().all()
     if model.plan["kind"] != "text":
         assert bound.dtype == torch.float32
-        drawn = model.sample(len(x), c.clamp(min=0) if model.shared else c)
+        drawn = model.sample(len(x), c.clamp(min=0) if isinstance(model, SetVAE) else c)
         assert drawn.shape == x.shape
-        assert model.sample(len(x), c.clamp(min=0) if model.shared else c, mean=True).shape == x.shape
+        assert model.sample(len(x), c.clamp(min=0) if isinstance(model, SetVAE) else c, mean=True).shape == x.shape
     else:
         drawn = model.sample(len(x), c)
         assert drawn.shape == (len(x), data.x.shape[1]) and drawn.max() < len(data.vocabulary)
@@ -104,7 +109,7 @@ def test_its_plan_makes_the_same_networks_without_the_data(name):
     x, c = batch(data, model)
     model.eval(), again.eval()
     with torch.no_grad():
-        scores = [m.log_prob(x, c, 2, torch.Generator().manual_seed(1)) for m in (model, again)]
+        scores = [m.log_prob(x, c, torch.Generator().manual_seed(1), k=2) for m in (model, again)]
     torch.testing.assert_close(*scores, rtol=0, atol=0)
 
 
@@ -113,7 +118,7 @@ OVERRIDES = [
     ("grey", dict(channels=5), lambda m: m.encoder.convolutions[0].out_channels == 5),
     ("grey", dict(hidden=7), lambda m: m.decoder.code.out_features == 7 == m.encoder.all.out_features),
     ("grey", dict(convolutional=False), lambda m: not any(isinstance(k, torch.nn.Conv2d) for k in m.modules())),
-    ("colour", dict(convolutional=False, hidden=9), lambda m: m.decoder.rows.code.out_features == 9),
+    ("colour", dict(convolutional=False, hidden=9), lambda m: m.decoder.plain.code.out_features == 9),
     ("grey, no labels", dict(convolutional=False), lambda m: m.sample(2).shape == (2, 16, 16)),
     ("grey", dict(dropout=0.25), lambda m: {k.p for k in m.modules() if isinstance(k, torch.nn.Dropout)} == {0.25}),
     ("grey", dict(likelihood="normal"), lambda m: isinstance(decoded(m), torch.distributions.Normal)),
@@ -122,9 +127,9 @@ OVERRIDES = [
     ("sounds", dict(code=2, rank=3), lambda m: m.decoder.R == 3 and m.code == 2),
     ("sounds", dict(hidden=11), lambda m: m.decoder.code.out_features == 11),
     ("sounds", dict(sigma=0.5), lambda m: abs(m.decoder.log_sigma.exp().item() - 0.5) < 1e-6),
-    ("sounds, shared", dict(), lambda m: m.shared),
-    ("sounds, shared", dict(shared=False), lambda m: not m.shared),
-    ("sounds, groups of one", dict(), lambda m: not m.shared),
+    ("sounds, shared", dict(), lambda m: isinstance(m, SetVAE)),
+    ("sounds, shared", dict(shared=False), lambda m: not isinstance(m, SetVAE)),
+    ("sounds, groups of one", dict(), lambda m: not isinstance(m, SetVAE)),
     ("texts", dict(code=2, hidden=10, embedding=6), lambda m: m.decoder.language.gru.hidden_size == 10),
     ("texts", dict(dropout=0.1, drop_symbols=0.2), lambda m: m.decoder.language.drop_symbols == 0.2),
     ("texts", dict(longest=4), lambda m: m.sample(3).shape == (3, 4)),
@@ -144,7 +149,7 @@ def test_every_choice_can_be_overridden(name, choices, holds):
 
 def test_every_choice_is_tested():
     tested = {(DATA[name]().kind, key) for name, choices, _ in OVERRIDES for key in choices}
-    assert tested == {(kind, key) for kind, known in CHOICES.items() for key in known}
+    assert tested == {(kind, key) for kind, own in SENSES.items() for key in own.CHOICES}
 
 
 REFUSED = {
@@ -171,13 +176,13 @@ def test_what_cannot_be_chosen_is_refused_in_one_sentence(case):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (lambda: Dataset.make("t", RNG.random((42, 9)), kind="table"), "its kind is 'table'"),
-        (lambda: Dataset.make("t", RNG.random((42, 7, 5, 5)), kind="image"), "are no images"),
-        (lambda: Dataset.make("t", RNG.random((42, 2, 2)), kind="image"), "at least 4 × 4"),
-        (lambda: Dataset.make("t", RNG.random((20, 8, 300)), kind="image"), "too large"),
-        (lambda: Dataset.make("t", RNG.random((42, 9)), kind="sound"), "no spectrograms"),
-        (lambda: Dataset.make("t", RNG.random((42, 9)), kind="text"), "no texts with a vocabulary"),
-        (lambda: Dataset.make("t", RNG.random((42, 8, 8)), RNG.random((42, 2)), kind="image"), "2 real numbers"),
+        (lambda: Dataset.make("t", noise(42, 9), kind="table"), "its kind is 'table'"),
+        (lambda: Dataset.make("t", noise(42, 7, 5, 5), kind="image"), "are not images"),
+        (lambda: Dataset.make("t", noise(42, 2, 2), kind="image"), "at least 4 × 4"),
+        (lambda: Dataset.make("t", noise(20, 8, 300), kind="image"), "too large"),
+        (lambda: Dataset.make("t", noise(42, 9), kind="sound"), "not spectrograms"),
+        (lambda: Dataset.make("t", noise(42, 9), kind="text"), "not texts with a vocabulary"),
+        (lambda: Dataset.make("t", noise(42, 8, 8), noise(42, 2), kind="image"), "2 real numbers"),
     ],
 )
 def test_data_that_it_cannot_handle_are_refused(data, message):
@@ -195,7 +200,7 @@ def test_learning_starts_from_the_average_of_each_label():
 
 
 def test_a_rare_label_has_the_average_of_all():
-    x, c = RNG.random((12, 3)), np.array([0] * 10 + [1] * 2)
+    x, c = noise(12, 3), np.array([0] * 10 + [1] * 2)
     mean, _ = averages(x, c, 3)
     np.testing.assert_allclose(mean[0], x[:10].mean(axis=0))
     np.testing.assert_allclose(mean[1:], [x.mean(axis=0)] * 2)
@@ -213,9 +218,9 @@ def test_probabilities_of_all_grey_levels_sum_to_one(loc, scale):
 
 @pytest.mark.parametrize("scale", [0.01, 0.2, 3.0])
 def test_grey_levels_agree_with_the_discretised_normal(scale):
-    value = torch.as_tensor(np.rint(255 * RNG.random(500)) / 255)
+    value = torch.as_tensor(np.rint(255 * noise(500)) / 255)
     value[:50], value[50:100] = 0.0, 1.0
-    loc = torch.as_tensor(RNG.normal(0.5, 0.7, 500)).requires_grad_()
+    loc = torch.as_tensor(np.random.default_rng(1).normal(0.5, 0.7, 500)).requires_grad_()
     sigma = torch.tensor(scale, dtype=torch.float64, requires_grad=True)
     ours, theirs = GreyLevels(loc, sigma).log_prob(value), DiscretisedNormal(loc, sigma).log_prob((255 * value).round())
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)

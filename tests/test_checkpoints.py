@@ -14,8 +14,6 @@ from torch import nn
 
 from helpers import checkpoints
 
-torch.set_num_threads(1)
-
 
 def weights_of(card_path):
     return card_path.with_name(json.loads(card_path.read_text())["weights"]["file"])

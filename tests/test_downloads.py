@@ -25,12 +25,10 @@ import nbformat
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from helpers.data import DataError, cache, downloads
 from helpers.progress import VARIABLE
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parent.parent
 CALLS = {name: getattr(downloads, name) for name in downloads.SOURCES}
 every_set = pytest.mark.parametrize("name", CALLS)

@@ -23,7 +23,6 @@ from helpers.models import VAE
 from helpers.models.texts import GRULanguageModel, Transformer
 from helpers.training import fit
 
-torch.set_num_threads(1)
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 LESSON = NOTEBOOKS / "07_audio.ipynb"
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import samples as made
-from helpers import checkpoints, runs
+from helpers import checkpoints, runs, senses
 from helpers.__main__ import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,29 +47,30 @@ def villages(tmp_path_factory):
 
 def test_fit_makes_a_run_and_says_what_came_of_it(tmp_path, capsys):
     code, out, err = call(capsys, "fit", LEAVES, "--out", tmp_path / "run", "--size", 8, "--code", 3, "--epochs", 1,
-                          "--seed", 4, "--grey")  # fmt: skip
+                          "--seed", 4, "--grey")
     assert code == 0 and err == ""
     assert "240 examples of 8 × 8" in out and "epoch 1" in out and "independent pixels" in out
     assert str(tmp_path / "run" / "samples.png") in out
     card = json.loads((tmp_path / "run" / "model.json").read_text())
-    assert card["plan"]["code"] == 3 and card["settings"]["seed"] == 4 and card["settings"]["options"] == {"grey": True}
+    assert card["plan"]["code"] == 3 and card["settings"]["seed"] == 4
+    assert card["settings"]["origin"]["options"] == {"grey": True}
     assert not [file for file in (tmp_path / "run").iterdir() if file.name.startswith((".", "training"))]
 
 
 def test_a_finished_run_says_so(leaves, capsys):
-    code, out, _ = call(capsys, "fit", LEAVES, "--out", leaves, "--size", 8, "--code", 2, "--epochs", 1)
+    code, out, _ = call(capsys, "fit", LEAVES, "--out", leaves)  # what is not given is as it was
     assert code == 0 and "is finished; train on with --more" in out and "epoch 1" not in out
 
 
 def test_a_finished_run_is_trained_on(leaves, tmp_path, capsys):
     out = shutil.copytree(leaves, tmp_path / "run")
-    code, _, _ = call(capsys, "fit", LEAVES, "--out", out, "--size", 8, "--code", 2, "--epochs", 1, "--more", 1)
-    assert code == 0 and len(runs.open(out).history) == 2
+    code, _, _ = call(capsys, "fit", LEAVES, "--out", out, "--more", 1)
+    assert code == 0 and len(runs.load(out).history) == 2
 
 
 def test_weights_of_another_run(leaves, tmp_path, capsys):
     code, out, _ = call(capsys, "fit", LEAVES, "--out", tmp_path / "run", "--size", 8, "--code", 2, "--epochs", 1,
-                        "--from", leaves)  # fmt: skip
+                        "--from", leaves)
     assert code == 0 and "tensors taken over" in out
 
 
@@ -79,7 +80,7 @@ def test_weights_of_another_run(leaves, tmp_path, capsys):
 def test_samples_of_images(leaves, tmp_path, capsys):
     for seed in (1, 1, 2):
         code, out, _ = call(capsys, "sample", leaves, "-n", 4, "--label", "oak", "--seed", seed, "--out",
-                            tmp_path / f"{seed}.png")  # fmt: skip
+                            tmp_path / f"{seed}.png")
         assert code == 0 and out.strip() == str(tmp_path / f"{seed}.png")
     assert Image.open(tmp_path / "1.png").size == Image.open(tmp_path / "2.png").size
     assert (tmp_path / "1.png").read_bytes() != (tmp_path / "2.png").read_bytes()
@@ -110,13 +111,20 @@ WRONG = {
     "no --out": (["fit", LEAVES], 2, "--out"),
     "no time": (["fit", LEAVES, "--out", "{tmp}/run", "--minutes", "0"], 2, "not a number above 0"),
     "half a code": (["fit", LEAVES, "--out", "{tmp}/run", "--code", "2.5"], 2, "not a whole number above 0"),
-    "another kind": (["fit", LEAVES, "--out", "{tmp}/run", "--kind", "smell"], 2, "invalid choice"),
+    "another kind": (["fit", LEAVES, "--out", "{tmp}/run", "--kind", "smell"], 3, "kind is 'smell'"),
+    "another model": (["fit", LEAVES, "--out", "{tmp}/run", "--model", "oracle"], 3, "no family of models 'oracle'"),
+    "a GPU that is not there": (["fit", LEAVES, "--out", "{tmp}/run", "--device", "cuda"], 2, "device is 'cuda'"),
+    "another device": (["fit", LEAVES, "--out", "{tmp}/run", "--device", "gpu"], 2, "device is 'gpu'"),
+    "a seed below 0": (["fit", LEAVES, "--out", "{tmp}/run", "--seed", "-1"], 2, "--seed: '-1' is not a whole number"),
+    "too large a seed": (["fit", LEAVES, "--out", "{tmp}/run", "--seed", "9" * 20], 2, "--seed: '99999"),
+    "a seed of a sample": (["sample", "{leaves}", "--seed", "-1"], 2, "--seed: '-1' is not a whole number"),
+    "a folder of others": (["fit", LEAVES, "--out", made.SAMPLES, "--size", "8"], 5, "holds other files"),
     "no such data": (["fit", "{tmp}/nothing", "--out", "{tmp}/run"], 3, "there is no such file or folder"),
     "an empty folder": (["fit", "{tmp}", "--out", "{tmp}/run"], 3, "none of its 0 files"),
     "data of another kind": (["fit", LEAVES, "--out", "{tmp}/run", "--kind", "sound"], 3, "sounds"),
     "too large": (["fit", LEAVES, "--out", "{tmp}/run", "--size", "300"], 3, "too large"),
-    "a file as a run": (["fit", LEAVES, "--out", VILLAGES, "--size", "8"], 5, "is a file"),
-    "other settings": (["fit", LEAVES, "--out", "{leaves}", "--size", "8", "--epochs", "1"], 5, "was begun with"),
+    "a file as a run": (["fit", LEAVES, "--out", VILLAGES, "--size", "8"], 5, "is a file; give a folder"),
+    "other settings": (["fit", LEAVES, "--out", "{leaves}", "--size", "8", "--epochs", "3"], 5, "was begun with"),
     "from nowhere": (["fit", LEAVES, "--out", "{tmp}/run", "--from", "{tmp}/nothing"], 5, "no such folder"),
     "no run": (["sample", "{tmp}/nothing"], 5, "no such folder"),
     "no run in the folder": (["info", "{tmp}"], 5, "holds no run"),
@@ -132,26 +140,57 @@ def test_errors_have_an_exit_code_and_one_sentence(name, tmp_path, leaves, capsy
     code, _, err = call(capsys, *(str(a).format(**places) if "{" in str(a) else a for a in arguments))
     assert code == expected, err
     assert message in err and "Traceback" not in err
-    if expected != 2 or "label" in name:
+    if expected != 2 or "label" in name or "device" in name:
         assert err.count("\n") == 1
     assert not (tmp_path / "run" / "model.json").exists() and not list(tmp_path.rglob("*.part"))
 
 
 def test_training_that_goes_wrong(tmp_path, capsys, monkeypatch):
-    recipe = runs.recipe
-    monkeypatch.setattr(runs, "recipe", lambda data: recipe(data) | dict(lr=1e9, clip=None, warmup=0.0))
+    recipe = senses.image.recipe
+    wild = dict(lr=1e9, clip=None, warmup=0.0)
+    monkeypatch.setattr(senses.image, "recipe", lambda plan, n: recipe(plan, n) | wild)
     code, _, err = call(capsys, "fit", LEAVES, "--out", tmp_path / "run", "--size", 8, "--epochs", 3)
     assert code == 4 and "smaller learning rate" in err and err.count("\n") == 1
 
 
 def test_no_memory(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(runs, "read", lambda *a, **k: bytearray(1 << 62))
+    monkeypatch.setattr(senses, "read", lambda *a, **k: bytearray(1 << 62))
     code, _, err = call(capsys, "fit", LEAVES, "--out", tmp_path / "run")
-    assert code == 4 and "memory does not suffice" in err
+    assert code == 4 and "Not enough memory" in err
+
+
+def test_a_closed_pipe_is_not_an_error(villages):
+    """As in … | head -1: no traceback, no complaint, and the exit code of what is done."""
+    command = f"{sys.executable} -m helpers sample {villages} -n 3000; echo code $? >&2"
+    done = subprocess.run(["bash", "-c", f"({command}) | head -1"], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.stdout.count("\n") == 1 and done.stderr.strip() == "code 0"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp437", "cp1252"])
+def test_a_console_without_unicode(tmp_path, encoding):
+    """Signs become letters that look alike, and all else its number; nothing stops."""
+    for label in ("猫", "Ελλάδα", "plain"):
+        shutil.copytree(LEAVES / "oak", tmp_path / "mine" / label)
+    command = [sys.executable, "-m", "helpers", "fit", tmp_path / "mine", "--out", tmp_path / "run", "--size", "8",
+               "--epochs", "1", "--code", "2"]
+    done = subprocess.run(command, env=ENVIRONMENT | {"PYTHONIOENCODING": encoding}, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    out = done.stdout.decode(encoding)
+    assert "\\u732b" in out and "plain" in out and ("8 x 8" in out or "8 × 8" in out)
+
+
+def test_labels_are_the_same_however_accents_are_stored(tmp_path, capsys):
+    """é as one character, or as e and an accent, as macOS has it in names of folders."""
+    for label in ("Cafe\u0301", "tea"):
+        shutil.copytree(LEAVES / "oak" if label == "tea" else LEAVES / "maple", tmp_path / "mine" / label)
+    out = tmp_path / "run"
+    assert call(capsys, "fit", tmp_path / "mine", "--out", out, "--size", 8, "--epochs", 1, "--code", 2)[0] == 0
+    for label in ("Cafe\u0301", "Caf\u00e9"):
+        assert call(capsys, "sample", out, "--label", label, "--out", tmp_path / f"{len(label)}.png")[0] == 0
 
 
 def test_a_bug_is_not_hidden(monkeypatch):
-    monkeypatch.setattr(runs, "open", lambda path: {}["a bug"])
+    monkeypatch.setattr(runs, "load", lambda path: {}["a bug"])
     with pytest.raises(KeyError):
         main(["info", "x"])
 
@@ -167,7 +206,7 @@ def test_help_has_an_example_and_the_exit_codes(command, capsys):
 
 def test_help_does_not_wait_for_torch():
     code = ("import sys; from helpers.__main__ import main; assert main(['fit', '--help']) == 0; "
-            "assert not {'torch', 'numpy', 'matplotlib'} & set(sys.modules)")  # fmt: skip
+            "assert not {'torch', 'numpy', 'matplotlib'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
 
 
@@ -177,17 +216,24 @@ def test_exit_codes_reach_the_shell(tmp_path):
     assert done.returncode == 3 and done.stderr.count("\n") == 1 and done.stdout == ""
 
 
+def saved(out):
+    """Whether an epoch has been saved."""
+    try:
+        return len(checkpoints.load(out / "training")[1]["history"]) > 0
+    except checkpoints.CheckpointError:
+        return False
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_run_that_is_stopped_or_killed_can_go_on(tmp_path, how, code, capsys):
     out = tmp_path / "run"
     arguments = ["fit", str(LEAVES), "--out", str(out), "--size", "8", "--epochs", "100000"]
     script = ("import sys; from helpers import runs; from helpers.__main__ import main; "
-              "runs.fit.__kwdefaults__['save_every'] = 0.0; sys.exit(main(sys.argv[1:]))")  # fmt: skip
+              "runs.fit.__kwdefaults__['save_every'] = 0.0; sys.exit(main(sys.argv[1:]))")
     process = subprocess.Popen([sys.executable, "-c", script, *arguments], env=ENVIRONMENT, text=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
-    while not (out / "training.json").exists() and process.poll() is None:
-        time.sleep(0.05)
-    time.sleep(0.3)
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while process.poll() is None and not saved(out):
+        time.sleep(0.02)
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
@@ -203,13 +249,13 @@ def test_a_run_that_is_stopped_or_killed_can_go_on(tmp_path, how, code, capsys):
 def test_two_processes(tmp_path):
     """Rank 0 alone prints and writes, and what comes out is a run like any other."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "helpers",
-               "fit", LEAVES, "--out", tmp_path / "run", "--size", "8", "--epochs", "2"]  # fmt: skip
+               "fit", LEAVES, "--out", tmp_path / "run", "--size", "8", "--epochs", "2"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len([line for line in lines if line.startswith("epoch")]) == 2 and lines.count("limits:") == 1
     assert "Traceback" not in done.stderr
-    run = runs.open(tmp_path / "run")
+    run = runs.load(tmp_path / "run")
     assert len(run.history) == 2 and run.report["score"]["nats"] < 600
     done = subprocess.run([*command[:-1], "3"], env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0 and done.stderr.count("was begun with epochs=2") == 1

@@ -14,7 +14,6 @@ from helpers import scratch as S
 from helpers.models import likelihoods as L
 from helpers.models.vae import VAE
 
-torch.set_num_threads(1)
 LEVELS = torch.arange(256.0)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(80)
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}

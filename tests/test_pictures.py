@@ -20,7 +20,6 @@ from torch import nn
 
 from helpers.data import DataError, folders, pictures
 
-torch.set_num_threads(1)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names or files")
 
 

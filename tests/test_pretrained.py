@@ -1,92 +1,121 @@
-"""The models in data/pretrained are what their cards say, and give what their cards say."""
+"""The models in data/pretrained open by their cards alone, are what these say, and give what these say."""
 
 import json
 
 import pytest
 import torch
 
-import pretrained  # tools/pretrained.py
-from helpers import checkpoints
-from helpers.data import colours, digits, glyphs, notes
-from helpers.models.images import Reader, fonts_vae
+from helpers import checkpoints, disk
+from helpers.build import restore
+from helpers.data import colours, glyphs, notes
+from helpers.data import digits as handwriting
+from helpers.experiments import pretrained
+from helpers.experiments.pretrained import digits, fonts, instruments, names
 
-CARDS = sorted(pretrained.PRETRAINED.glob("*.json"))
-NAMES = [f"{kind}-{seed}" for kind in pretrained.RECIPES for seed in pretrained.SEEDS]
+CARDS = sorted(disk.PRETRAINED.glob("*.json"))
+DIGITS = [name for name in pretrained.RECIPES if name.startswith("digits-")]
 
 
-def test_every_model_that_make_pretrained_makes_is_there_and_no_other():
-    assert sorted(card.stem for card in CARDS) == sorted([f"digits-{name}" for name in NAMES] + list(pretrained.OTHERS))
-    weights = sorted(pretrained.PRETRAINED.glob("*.safetensors"))
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def test_every_model_that_has_a_recipe_is_there_and_no_other():
+    assert sorted(card.stem for card in CARDS) == sorted(pretrained.RECIPES) and len(DIGITS) == 10
+    weights = sorted(disk.PRETRAINED.glob("*.safetensors"))
     assert len(weights) == len(CARDS)
     assert sum(w.stat().st_size for w in weights if w.name.startswith("digits")) < 8e6
     assert all(w.stat().st_size < 8e6 for w in weights)  # each generator
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_figures_of_the_card_are_those_of_the_weights(name):
-    torch.set_num_threads(1)
-    kind, seed = name.split("-")
-    model = pretrained.build(kind)
-    card = checkpoints.load_model(pretrained.PRETRAINED / f"digits-{name}", model)
-    assert card["training"] == pretrained.RECIPES[kind] | {
-        "seed": int(seed),
-        "best epoch": card["training"]["best epoch"],
-    }
-    data = digits.load()
-    for split, x in (("test", data.test.x), ("validation", data.valid.x)):
-        assert pretrained.figures(model, x) == pytest.approx(card[split], abs=0.005)
-    for field in ("data", "made_by", "licence", "limits"):
-        assert json.dumps(card[field])
+# --- cards -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", list(pretrained.OTHERS))
-def test_every_card_says_what_a_user_must_know(name):
-    card = checkpoints.load(pretrained.PRETRAINED / name)[1]
-    for field in ("model", "data", "made_by", "training", "licence", "limits"):
+def plan_of(name):
+    """The plan by which a recipe builds its models."""
+    if name.startswith("digits-"):
+        return digits.PLANS[name.split("-")[1]]
+    if name.startswith("names-"):
+        data = colours.load()
+        return names.plan(name.removeprefix("names-"), len(data.vocabulary), data.x.shape[1])
+    return {"glyphs-reader": fonts.READER_PLAN, "glyphs-fonts": fonts.PLAN, "notes-instruments": instruments.PLAN}[name]
+
+
+@pytest.mark.parametrize("name", pretrained.RECIPES)
+def test_a_card_says_what_a_user_must_know_and_opens_its_model(name):
+    model, card = restore(disk.PRETRAINED / name)
+    for field in ("model", "plan", "data", "made_by", "training", "licence", "limits"):
         assert card[field]
+    assert card["plan"] == plan_of(name) == model.plan
+    assert json.dumps(card["plan"]) == json.dumps(plan_of(name))  # in the same order: first weights depend on it
+    assert not any(part.training for part in model.modules())
+    tensors, _ = checkpoints.load(disk.PRETRAINED / name)
+    assert all(torch.equal(tensors[key], value) for key, value in model.state_dict().items())
 
 
-@pytest.fixture(scope="module")
-def reader():
-    model = Reader(62)
-    return model, checkpoints.load_model(pretrained.PRETRAINED / "glyphs-reader", model.eval())
+@pytest.mark.parametrize("name", DIGITS)
+def test_the_figures_of_the_card_are_those_of_the_weights(name):
+    model, card = restore(disk.PRETRAINED / name)
+    kind, seed = name.split("-")[1:]
+    best = card["training"]["best epoch"]
+    assert card["training"] == digits.TRAINING[kind] | {"seed": int(seed), "best epoch": best}
+    data = handwriting.load()
+    for split, x in (("test", data.test.x), ("validation", data.valid.x)):
+        assert digits.figures(model, x) == pytest.approx(card[split], abs=0.005)
 
 
-def test_the_reader_reads_as_well_as_its_card_says(reader):
-    model, card = reader
-    data = glyphs.load(form="ink")
-    for name, part in (("validation", data.valid), ("test", data.test)):
-        right = (model.read(torch.as_tensor(part.x)).numpy() == part.c).mean()
-        assert right == pytest.approx(card["right"][name], abs=0.004)
+def test_the_reader_reads_as_well_as_its_card_says():
+    reader, card = restore(disk.PRETRAINED / "glyphs-reader")
+    assert fonts.read_right(reader, glyphs.load(form="ink")) == pytest.approx(card["right"], abs=0.004)
 
 
-def test_the_fonts_are_what_their_card_says(reader):
-    model = fonts_vae()
-    card = checkpoints.load_model(pretrained.PRETRAINED / "glyphs-fonts", model.eval())
-    found = pretrained.glyph_figures(model, reader[0], glyphs.load())
-    assert found.keys() == card["figures"].keys()
-    for name, value in found.items():
-        assert value == pytest.approx(card["figures"][name], rel=0.01), name
+def test_the_fonts_are_what_their_card_says():
+    model, card = restore(disk.PRETRAINED / "glyphs-fonts")
+    reader, _ = restore(disk.PRETRAINED / "glyphs-reader")
+    found = fonts.figures(model, reader, glyphs.load())
+    assert found == pytest.approx(card["figures"], rel=0.01)
     assert found["recognised"] > 0.98
     for split in ("valid", "test"):
         assert found[f"{split}, from one letter"] < found[f"{split}, nearest font"]
 
 
 def test_the_instruments_are_what_their_card_says():
-    model = pretrained.build_notes()
-    card = checkpoints.load_model(pretrained.PRETRAINED / "notes-instruments", model.eval())
-    found = pretrained.note_figures(model, notes.load())
-    assert found.keys() == card["figures"].keys()
-    for name, value in found.items():
-        assert value == pytest.approx(card["figures"][name], rel=0.01), name
+    model, card = restore(disk.PRETRAINED / "notes-instruments")
+    found = instruments.figures(model, notes.load())
+    assert found == pytest.approx(card["figures"], rel=0.01)
     for split in ("valid", "test"):
         assert found[f"{split}, from one note"] < 0.6 * found[f"{split}, mean spectrogram"]
 
 
-@pytest.mark.parametrize("kind", pretrained.NAME_MODELS)
+@pytest.mark.parametrize("kind", names.KINDS)
 def test_the_names_are_what_their_card_says(kind):
-    card = checkpoints.load(pretrained.PRETRAINED / f"names-{kind}")[1]
-    found = pretrained.name_figures(pretrained.load_names(kind), colours.load())
-    assert found.keys() == card["bits_per_character"].keys()
-    for name, value in found.items():
-        assert value == pytest.approx(card["bits_per_character"][name], abs=0.002), name
+    models, card = restore(disk.PRETRAINED / f"names-{kind}")
+    assert isinstance(models, torch.nn.ModuleList) and len(models) == (1 if kind.startswith("vae") else 5)
+    found = names.figures(models, colours.load())
+    assert found == pytest.approx(card["bits_per_character"], abs=0.002)
+
+
+# --- recipes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["digits-conv-1", "digits-mlp-0", "names-transformer-colour", "names-vae-plain"])
+def test_a_recipe_makes_the_checkpoint_that_ships_but_for_its_length(name, tmp_path, monkeypatch, capsys):
+    recipes = digits.TRAINING if name in DIGITS else names.TRAINING
+    kind = name.split("-")[1]
+    monkeypatch.setitem(recipes, kind, recipes[kind] | {"epochs": 1})
+    pretrained.train([name.removeprefix("digits-")], tmp_path)
+    assert capsys.readouterr().out.startswith(f"{name}: ")
+    model, card = restore(tmp_path / name)
+    shipped, theirs = restore(disk.PRETRAINED / name)
+    assert model.state_dict().keys() == shipped.state_dict().keys()
+    assert list(card) == list(theirs)
+    same = ("model", "plan", "made_by", "data", "licence", "limits")
+    assert {field: card[field] for field in same} == {field: theirs[field] for field in same}
+    assert card["training"].keys() == theirs["training"].keys() and card["training"]["epochs"] == 1
+
+
+def test_a_name_without_a_recipe_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(pretrained.RecipeError, match="no model is called cnov-0; choose among digits-conv-0, "):
+        pretrained.train(["conv-0", "cnov-0"], tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -17,11 +17,11 @@ from helpers.data import Dataset, text
 from helpers.data.dataset import DataError
 from helpers.disk import DiskError
 from helpers.models.ngram import NGram
-from helpers.senses.image import histogram_nats
-from helpers.senses.text import distances as edits_between
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
 from helpers.runs import scores
+from helpers.senses.image import histogram_nats
+from helpers.senses.text import distances as edits_between
 from helpers.training import TrainingError
 from helpers.training.loop import Training
 
@@ -506,7 +506,8 @@ class Copier(torch.nn.Module):
 
     def __init__(self, data, honest):
         super().__init__()
-        self.train_x, self.honest, self.weight = torch.as_tensor(data.train.x), honest, torch.nn.Parameter(torch.zeros(1))
+        self.train_x, self.honest = torch.as_tensor(data.train.x), honest
+        self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def sample(self, n, c=None, generator=None):
         return torch.rand(n, 5, 5, generator=generator) if self.honest else self.train_x[:n]

@@ -5,11 +5,11 @@ equal, docstrings apart.
 """
 
 import ast
+import importlib
 import inspect
 import math
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -17,37 +17,21 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from helpers import adapt, knobs, scratch
-from helpers.evaluation import labels, privacy
-from helpers.models import VAE, images, text, vae
+from helpers import scratch
+from helpers.models import VAE, images
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-TAUGHT = {
-    "00_start_here": {"logsumexp", "log_joint", "mixture_nll", "e_step", "m_step", "fit_mixture", "sample_mixture"},
-    "02_learning": {
-        "gaussian_nll", "sigmoid", "softplus", "bernoulli_nll", "numerical_gradient", "relative_error",
-        "Linear", "Tanh", "Sequential", "mlp", "pack", "SGD", "Adam",
-    },
-    "03_vae_in_numpy": {"gaussian_kl", "VAE", "elbo", "iwae", "sample", "fit"},
-    "04_vae_in_pytorch": {"mlp", "MLPEncoder", "MLPDecoder", "ConvEncoder", "ConvDecoder"},
-    "06_images": {"product_of_normals"},
-    "08_text": {"attention_weights", "attention", "causal", "Block"},
-    "09_better_faster": {"build", "optimiser", "rate", "draw_rows", "learn", "train_one"},
-    "11_your_own_model": {"sets", "average", "start"},
-    "10_trust": {"cross_fit", "suspicious_labels", "clip", "private_mean"},
-}  # fmt: skip
-
-
-# The code of the other notebooks is in helpers.scratch.
-KEPT_IN = {"04_vae_in_pytorch": images, "06_images": vae, "08_text": text, "09_better_faster": knobs,
-           "10_trust": SimpleNamespace(**vars(labels) | vars(privacy)), "11_your_own_model": adapt}  # fmt: skip
+NOTEBOOKS = {path.stem.split("_", 1)[1]: path for path in
+             (Path(__file__).resolve().parent.parent / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+# lesson -> module -> names, as each module of exercises says beside its lesson
+TAUGHT = {lesson: getattr(importlib.import_module(f"helpers.exercises.{lesson}"), "TAUGHT", {}) for lesson in NOTEBOOKS}
+PAIRS = [(lesson, module, name) for lesson, kept in TAUGHT.items() for module, names in kept.items() for name in names]
 
 # Written for the reader in the lesson and for speed in helpers; compared by their numbers below.
 SAME_NUMBERS = {"Adam"}
 
 
-def source(notebook):
-    nb = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4)
+def source(lesson):
+    nb = nbformat.read(NOTEBOOKS[lesson], as_version=4)
     return "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "code")
 
 
@@ -63,17 +47,18 @@ def bare(node):
     return ast.dump(node)
 
 
-@pytest.mark.parametrize("notebook", TAUGHT)
-def test_lesson_and_helpers_are_the_same_code(notebook):
-    found = definitions(source(notebook))
-    assert TAUGHT[notebook] <= found.keys()
-    for name in TAUGHT[notebook] - SAME_NUMBERS:
-        ours = next(iter(definitions(inspect.getsource(getattr(KEPT_IN.get(notebook, scratch), name))).values()))
-        assert bare(found[name]) == bare(ours), f"{name} differs between {notebook} and helpers.scratch"
+@pytest.mark.parametrize(("lesson", "module", "name"), PAIRS)
+def test_lesson_and_helpers_are_the_same_code(lesson, module, name):
+    found = definitions(source(lesson))
+    assert name in found
+    if name not in SAME_NUMBERS:
+        kept = inspect.getsource(getattr(importlib.import_module(module), name))
+        ours = next(iter(definitions(kept).values()))
+        assert bare(found[name]) == bare(ours), f"{name} differs between {lesson} and {module}"
 
 
 def test_everything_in_scratch_is_taught():
-    assert set(scratch.__all__) == set().union(*(TAUGHT[notebook] for notebook in TAUGHT.keys() - KEPT_IN))
+    assert set(scratch.__all__) == {name for _, module, name in PAIRS if module == "helpers.scratch"}
 
 
 def test_the_comparison_can_fail():
@@ -88,9 +73,9 @@ def test_lesson_and_helpers_give_the_same_numbers(monkeypatch):
     lesson = {"np": np, "math": math, "pairwise": pairwise} | {
         name: getattr(scratch.vae, name) for name in ("batches", "Progress", "logsumexp", "Adam")
     }
-    for notebook in ("02_learning", "03_vae_in_numpy"):
+    for notebook in ("learning", "vae_in_numpy"):
         for name, node in definitions(source(notebook)).items():
-            if name in TAUGHT[notebook] - SAME_NUMBERS:
+            if name in {n for lesson, _, n in PAIRS if lesson == notebook} - SAME_NUMBERS:
                 exec(compile(ast.Module([node], []), notebook, "exec"), lesson)
     results = []
     for code in (lesson, vars(scratch)):
@@ -105,7 +90,7 @@ def test_lesson_and_helpers_give_the_same_numbers(monkeypatch):
 
 def test_the_lessons_adam_takes_the_same_steps():
     lesson = {"np": np}
-    exec(compile(ast.Module([definitions(source("02_learning"))["Adam"]], []), "02_learning", "exec"), lesson)
+    exec(compile(ast.Module([definitions(source("learning"))["Adam"]], []), "02_learning", "exec"), lesson)
     rng = np.random.default_rng(6)
     theta = rng.standard_normal(50)
     twin = theta.copy()
@@ -119,7 +104,7 @@ def test_the_lessons_adam_takes_the_same_steps():
 
 def test_the_lessons_small_vae_is_the_vae_of_helpers():
     lesson = {"torch": torch, "nn": torch.nn, "Normal": Normal, "kl_divergence": kl_divergence}
-    exec(compile(ast.Module([definitions(source("04_vae_in_pytorch"))["SmallVAE"]], []), "04", "exec"), lesson)
+    exec(compile(ast.Module([definitions(source("vae_in_pytorch"))["SmallVAE"]], []), "04", "exec"), lesson)
     torch.manual_seed(0)
     encoder, decoder = images.MLPEncoder(6, (5,), 2).double(), images.MLPDecoder(2, (5,), 6).double()
     x = (torch.rand(7, 6, dtype=torch.float64) < 0.5).double()

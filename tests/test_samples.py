@@ -74,6 +74,18 @@ def test_strokes_have_the_pitch_that_they_are_kept_under(folder):
 def test_they_can_be_written_elsewhere(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(samples, "leaves", lambda: {"oak/00.png": np.zeros((28, 28), np.uint8)})
     monkeypatch.setattr(samples, "strokes", lambda: {"A4/x.flac": np.ones(8000, np.int16)})
-    samples.main(tmp_path)
-    assert sorted(f.name for f in tmp_path.rglob("*.*")) == ["00.png", "villages.txt", "x.flac"]
-    assert "3 files" in capsys.readouterr().out
+    for _ in range(2):  # once more: they hold what they should
+        assert samples.main(tmp_path) == 0
+        assert sorted(f.name for f in tmp_path.rglob("*.*")) == ["00.png", "villages.txt", "x.flac"]
+        assert "3 files" in capsys.readouterr().out
+
+
+def test_a_file_with_other_content_is_left_as_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(samples, "leaves", dict)
+    monkeypatch.setattr(samples, "strokes", dict)
+    (tmp_path / "villages.txt").write_text("Home\n")
+    assert samples.main(tmp_path) == 1
+    assert (tmp_path / "villages.txt").read_text() == "Home\n"
+    assert capsys.readouterr().err.endswith("is left as it is; give another name, or move it away.\n")
+    assert samples.main(tmp_path / "villages.txt") == 1
+    assert "cannot be written to" in capsys.readouterr().err

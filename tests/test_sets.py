@@ -5,11 +5,9 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
-from helpers.models import VAE
 from helpers.models.images import ConditionalDecoder, ConditionalEncoder
-from helpers.models.vae import draw_members, product_of_normals
+from helpers.models.sets import SetVAE, draw_members, product_of_normals
 
-torch.set_num_threads(1)
 SIGMA = 0.5
 W = torch.tensor([0.7, -1.3, 2.0, 0.4], dtype=torch.float64)  # x of label c is W[c] z + noise
 
@@ -28,7 +26,7 @@ class LineDecoder(nn.Module):
 
 @pytest.fixture
 def linear():
-    return VAE(RightEncoder(), LineDecoder(), code=1, shared=True).double()
+    return SetVAE(RightEncoder(), LineDecoder(), code=1).double()
 
 
 def a_batch():
@@ -76,8 +74,8 @@ def test_missing_members_count_for_nothing(linear):
     x, c = a_batch()
     changed = x.clone()
     changed[c < 0] = 1e6
-    assert torch.equal(linear.log_prob(x, c, 3, torch.Generator().manual_seed(1)),
-                       linear.log_prob(changed, c, 3, torch.Generator().manual_seed(1)))  # fmt: skip
+    assert torch.equal(linear.log_prob(x, c, torch.Generator().manual_seed(1), k=3),
+                       linear.log_prob(changed, c, torch.Generator().manual_seed(1), k=3))
     assert torch.equal(linear.posterior(x, c).mean, linear.posterior(changed, c).mean)
 
 
@@ -138,7 +136,7 @@ def test_the_encoder_sees_no_more_members_than_it_may(linear):
 
 def test_shapes_of_samples_reconstructions_and_expectations():
     torch.manual_seed(0)
-    model = VAE(ConditionalEncoder(6, 4, (8,), 3), ConditionalDecoder(3, 4, (8, 8), 6), code=3, shared=True)
+    model = SetVAE(ConditionalEncoder(6, 4, (8,), 3), ConditionalDecoder(3, 4, (8, 8), 6), code=3)
     x, c = torch.rand(5, 4, 6), torch.arange(4).expand(5, -1)
     assert model.reconstruct(x, c).shape == (5, 4, 6)
     assert model.expect(torch.zeros(2, 3), torch.arange(4)).shape == (2, 4, 6)

@@ -11,7 +11,6 @@ import torch
 from helpers import sound
 from helpers.data import DataError, notes
 
-torch.set_num_threads(1)
 T = np.arange(16_000) / 16_000
 
 

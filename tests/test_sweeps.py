@@ -5,15 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import joblib
 import pytest
 import torch
 
-import sweep  # tools/sweep.py
-from helpers import sweeps
-from helpers.knobs import BASE, build, draw_rows, learn, rate, train_one
+from helpers.experiments import settings as shipped
+from helpers.experiments import sweeps
+from helpers.experiments.knobs import BASE, build, draw_rows, learn, rate, train_one
 
 CHEAP = BASE | dict(steps=40, width=16)
 
@@ -142,20 +141,18 @@ def test_a_killed_sweep_leaves_a_whole_file(tmp_path):
     file = tmp_path / "results.json"
     script = tmp_path / "endless.py"
     script.write_text(
-        "import sys\nfrom helpers import sweeps\n"
-        "def count(setting, seed):\n    return {'n': seed}\n"
+        "from helpers.experiments import sweeps\n"
+        "def count(setting, seed):\n    print(seed, flush=True)\n    return {'n': seed}\n"
         f"sweeps.run(count, [dict(a=1)], range(20000), file={str(file)!r})\n"
     )
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen([sys.executable, str(script)], env=os.environ | paths)
-    deadline = time.monotonic() + 60
-    while not file.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.2)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, env=os.environ | paths, stdout=subprocess.PIPE, text=True) as process:
+        begun = [process.stdout.readline() for _ in range(20)]  # the twentieth run begins: 19 are written, or nearly
+        process.send_signal(signal.SIGKILL)
+    assert begun[-1] == "19\n"
     rows = sweeps.load(file)
-    assert rows and [row["figures"]["n"] for row in rows] == list(range(len(rows)))
+    assert len(rows) > 10 and [row["figures"]["n"] for row in rows] == list(range(len(rows)))
 
 
 def test_a_failed_run_is_tried_again(tmp_path):
@@ -171,16 +168,43 @@ def test_a_failed_run_is_tried_again(tmp_path):
 def test_results_of_other_code_are_refused(tmp_path):
     file = tmp_path / "results.json"
     sweeps.run(moody, [dict(a=1)], [0], file=file)
-    with pytest.raises(sweeps.SweepError, match="another version of square; delete it"):
+    before = file.read_bytes()
+    with pytest.raises(sweeps.SweepError, match="another version of square, and is left as it is; give another name"):
         sweeps.run(square, [dict(a=1)], [0], file=file)
+    assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"rows": [{"a": 1}], "made by": "x"}', '{"rows": []}', "\udcff"])
-def test_a_file_that_is_none_of_ours(tmp_path, text):
+NOT_OURS = ["", "{", "[]", '{"rows": [{"a": 1}], "made by": "x"}', '{"rows": []}', '{"rows": [], "made by": 3}',
+            '{"rows": [{"setting": {}, "seed": 0}], "made by": "x"}', "\udcff"]
+
+
+@pytest.mark.parametrize("text", NOT_OURS)
+@pytest.mark.parametrize("do", [lambda f: sweeps.run(square, [dict(a=1)], [0], file=f), sweeps.remove, sweeps.load])
+def test_a_file_that_is_none_of_ours_is_left_as_it_is(tmp_path, text, do):
     file = tmp_path / "results.json"
-    file.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(sweeps.SweepError, match=r"results\.json is not a file of sweep results"):
-        sweeps.run(square, [dict(a=1)], [0], file=file)
+    before = text.encode("utf-8", "surrogateescape")
+    file.write_bytes(before)
+    message = r"results\.json is not a file of sweep results, and is left as it is; give another name\.$"
+    with pytest.raises(sweeps.SweepError, match=message):
+        do(file)
+    assert file.read_bytes() == before
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced(tmp_path):
+    file = tmp_path / "results.json"
+    file.symlink_to(tmp_path / "elsewhere.json")
+    for do in (lambda: sweeps.run(square, [dict(a=1)], [0], file=file), lambda: sweeps.remove(file)):
+        with pytest.raises(sweeps.SweepError, match="cannot be read"):
+            do()
+    assert file.is_symlink()
+
+
+def test_our_own_file_can_be_removed(tmp_path):
+    file = tmp_path / "results.json"
+    sweeps.remove(file)  # there is none, and nothing to do
+    sweeps.run(moody, [dict(a=1), dict(a=-1)], [0], file=file)
+    sweeps.remove(file)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_file():
@@ -267,16 +291,18 @@ def test_the_same_sweep_on_a_cluster(tmp_path):
 
 
 def test_the_shipped_file_has_every_run_of_the_recipe_and_no_other():
-    rows = sweeps.load(sweep.FILE)
-    wanted = [(setting, seed) for setting in sweep.settings() for seed in sweep.SEEDS]
+    sweep = shipped.KNOBS
+    rows = sweeps.load(sweep.file)
+    wanted = [(setting, seed) for setting in shipped.settings() for seed in shipped.SEEDS]
     assert [(row["setting"], row["seed"]) for row in rows] == wanted
-    assert json.loads(sweep.FILE.read_text())["made by"] == sweeps.fingerprint(train_one)
+    assert json.loads(sweep.file.read_text(encoding="utf-8"))["made by"] == sweeps.fingerprint(train_one)
+    assert sweep.train_one is train_one and sweep.settings == shipped.settings()
     assert all("figures" in row or row["setting"]["optimiser"] == "sgd" for row in rows)  # only SGD diverges
 
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_a_shipped_row_can_be_computed_again(seed):
-    [row] = [r for r in sweeps.load(sweep.FILE)
-             if r["setting"] == BASE | dict(batch_size=200, steps=250, lr=1e-2) and r["seed"] == seed]  # fmt: skip
+    setting = BASE | dict(batch_size=200, steps=250, lr=1e-2)
+    [row] = [r for r in sweeps.load(shipped.KNOBS.file) if (r["setting"], r["seed"]) == (setting, seed)]
     found = train_one(row["setting"], seed)
     assert row["figures"] == pytest.approx({k: v for k, v in found.items() if k != "seconds"}, abs=0.15)

@@ -1,4 +1,4 @@
-"""The scripts behind `make`: the environment, the saved notebooks, the second processor."""
+"""The scripts behind `make`: the environment, the saved notebooks, the second processor, what trains for long."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import make_venv
 import second_processor
+import sweep
+from helpers.experiments import settings, sweeps
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
 
@@ -86,9 +89,28 @@ def test_a_failing_notebook_is_left_alone(tmp_path: Path, source: str, reason: s
     assert list(tmp_path.iterdir()) == [path]
 
 
+CHANGES = {
+    "edited": "open('00_a.ipynb', 'a').write(' ')",
+    "moved": "import os; os.rename('00_a.ipynb', 'b.ipynb')",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_notebook_that_changes_while_it_runs_is_left_alone(tmp_path: Path, change: str):
+    path = write(tmp_path / "00_a.ipynb", "print(1)", CHANGES[change])
+    before = path.read_text()
+    result = run("run_notebooks.py", path)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == f"{path} was changed while it ran, and is left as it is; run it again."
+    [left] = tmp_path.iterdir()
+    assert (left.name, left.read_text()) == {"edited": (path.name, before + " "), "moved": ("b.ipynb", before)}[change]
+
+
 def test_what_is_no_notebook_is_named(tmp_path: Path):
     (tmp_path / "a.ipynb").write_text("{")
-    for name, reason in {"a.ipynb": "is not a notebook", "b.ipynb": "cannot be read"}.items():
+    (tmp_path / "c.ipynb").write_bytes(b"\xff")
+    reasons = {"a.ipynb": "is not a notebook", "b.ipynb": "cannot be read", "c.ipynb": "is not a notebook"}
+    for name, reason in reasons.items():
         result = run("run_notebooks.py", tmp_path / name)
         assert result.returncode == 1
         assert f"{tmp_path / name} {reason}" in result.stderr.splitlines()[-1]
@@ -124,6 +146,54 @@ def test_the_second_processor_reports_failure():
 def test_nothing_that_numpy_found_is_left_on():
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     assert second_processor.environment()["NPY_DISABLE_CPU_FEATURES"].split() == found
+
+
+# ---------------------------------------------------------------- pretrained.py, sweep.py
+
+
+def test_a_model_without_a_recipe_is_named():
+    result = run("pretrained.py", "cnov-0")
+    assert result.returncode == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith("no model is called cnov-0; choose among digits-conv-0, ")
+
+
+def counted(setting: dict, seed: int) -> dict:
+    """Stands for a training, and says how often it was called."""
+    calls.append((setting["a"], seed))
+    return {"test": 1.0}
+
+
+calls: list[tuple[int, int]] = []
+
+
+@pytest.fixture
+def small_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Two sweeps of one setting each, which touch neither data/ nor how torch is set up."""
+    calls.clear()
+    monkeypatch.setattr(sweep.helpers, "setup", lambda seed: None)
+    monkeypatch.setattr(torch.distributions.Distribution, "set_default_validate_args", lambda value: None)
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    for a, (name, file) in enumerate(zip(("KNOBS", "ADAPT"), files)):
+        monkeypatch.setattr(settings, name, settings.Sweep(file, counted, [dict(a=a)]))
+    return files
+
+
+def test_a_sweep_runs_what_is_missing_and_all_of_it_again_if_told(small_sweeps: list[Path], monkeypatch, capsys):
+    for arguments, n in (([], 10), ([], 10), (["--again"], 20)):
+        monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments])
+        assert sweep.main() == 0 and len(calls) == n
+    assert all(len(sweeps.load(file)) == 5 for file in small_sweeps)
+    assert "one.json: 5 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--again"]])
+def test_a_sweep_leaves_files_alone_that_are_not_its_own(small_sweeps: list[Path], monkeypatch, capsys, arguments):
+    small_sweeps[0].write_text('{"mine": 1}')
+    monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments])
+    assert sweep.main() == 1 and calls == []
+    assert "is not a file of sweep results, and is left as it is" in capsys.readouterr().err
+    assert small_sweeps[0].read_text() == '{"mine": 1}'
 
 
 # ---------------------------------------------------------------- make_venv.py

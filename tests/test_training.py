@@ -16,11 +16,10 @@ import pytest
 import torch
 from torch import nn
 
+from comparing import same, weights
 from helpers import checkpoints
 from helpers.data import DataError, Dataset
 from helpers.training import History, TrainingError, fit, ramp
-
-torch.set_num_threads(1)
 
 
 class Toy(nn.Module):
@@ -50,14 +49,6 @@ def examples(n, seed=0):
 
 
 DATA = examples(40), examples(15, seed=1)
-
-
-def weights(model):
-    return {k: v.clone() for k, v in model.state_dict().items()}
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def rows(history):
@@ -328,7 +319,7 @@ class Typed(nn.Module):
     ("bool", "bool", ("model", "bool")),
     ("float64", "float64", ("model", "model")),
     ("float16", "float32", ("model", "model")),
-])  # fmt: skip
+])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_whole_numbers_stay_whole_and_others_take_the_type_of_the_model(x, c, becomes, dtype, in_memory):
     part = (np.ones((4, 2), dtype=x), None if c is None else np.ones(4, dtype=c))
@@ -396,7 +387,7 @@ def test_milestones_and_silence(capsys, monkeypatch):
     history = train(epochs=9, quiet=False)[1]
     out = capsys.readouterr()
     expected = [f"epoch {i + 1}   train {history['train'][i]:.2f}   validation {history['valid'][i]:.2f}"
-                for i in (0, 2, 4, 6, 8)]  # fmt: skip
+                for i in (0, 2, 4, 6, 8)]
     assert out.out.splitlines() == expected and out.err == ""
     train(epochs=9, quiet=True)
     assert capsys.readouterr() == ("", "")
@@ -415,7 +406,7 @@ class Cast(Toy):
 
 
 @pytest.mark.parametrize("precision, dtype", [("bfloat16", torch.bfloat16), ("float32", torch.float32),
-                                              ("auto", torch.float32)])  # fmt: skip
+                                              ("auto", torch.float32)])
 def test_precision(precision, dtype):
     model, history = train(Cast(), precision=precision, epochs=20, lr=1e-2)
     assert model.types == {dtype}
@@ -482,7 +473,7 @@ def test_clip_is_not_suggested_to_those_who_clip():
 
 
 @pytest.mark.parametrize("where, message", [({"batch": 3}, "epoch 1, batch 3"),
-                                            ({"validation": 1}, "in validation after epoch 1")])  # fmt: skip
+                                            ({"validation": 1}, "in validation after epoch 1")])
 def test_a_loss_that_breaks_in_the_first_epoch_leaves_the_weights_from_before(where, message):
     model = Breaking(**where)
     before = weights(model)
@@ -654,7 +645,6 @@ def write_slowly():
 
 
 def run_in_a_process(folder, name, begun):
-    torch.set_num_threads(1)
     write_slowly()
     begun.set()
     model, history = train(checkpoint=folder / "run", **KILLED[name])
@@ -740,7 +730,6 @@ ODD = DATA[0][:37], DATA[1]
 
 def one_of_several(folder):
     """What each process of the test below does: every run of SHARED, then runs that stop and go on."""
-    torch.set_num_threads(1)
     rank = int(os.environ["RANK"])
 
     def note(name, model, history):

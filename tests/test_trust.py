@@ -11,9 +11,6 @@ from torch.func import functional_call, grad, vmap
 from helpers.data.dataset import DataError
 from helpers.evaluation import labels, privacy
 
-torch.set_num_threads(1)
-
-
 # --- labels ------------------------------------------------------------------------------------------
 
 

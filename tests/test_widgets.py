@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 from helpers.data.text import Vocabulary
-from helpers.models import VAE
-from helpers.models.audio import SpectrogramDecoder, SpectrogramEncoder
+from helpers.disk import write_new
+from helpers.models import SetVAE
 from helpers.models.images import ConditionalDecoder, ConditionalEncoder
-from helpers.models.text import GRULanguageModel
+from helpers.models.sounds import SpectrogramDecoder, SpectrogramEncoder
+from helpers.models.texts import GRULanguageModel
 from helpers.widgets import ColourNamer, InstrumentDesigner, TypefaceDesigner, png, spectrogram_png
 
 
@@ -21,7 +22,7 @@ from helpers.widgets import ColourNamer, InstrumentDesigner, TypefaceDesigner, p
 def designer(tmp_path):
     torch.manual_seed(0)
     average = torch.rand(62, 784) * 4 - 2
-    model = VAE(ConditionalEncoder(784, 62, (8,), 4), ConditionalDecoder(4, 62, (8, 8), 784, average), 4, shared=True)
+    model = SetVAE(ConditionalEncoder(784, 62, (8,), 4), ConditionalDecoder(4, 62, (8, 8), 784, average), 4)
     directions = [("weight", np.eye(4)[0]), ("slant", 2 * np.eye(4)[2])]
     return TypefaceDesigner(model, directions, centre=np.ones(4), folder=tmp_path)
 
@@ -57,6 +58,25 @@ def test_a_word_is_set_and_both_are_saved_without_overwriting(designer, tmp_path
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f.name for f in first + second)
 
 
+@pytest.mark.parametrize("part", ["alphabet", "word"])
+def test_nothing_of_the_readers_is_overwritten(designer, tmp_path, part):
+    mine, link = tmp_path / f"typeface-1-{part}.png", tmp_path / f"typeface-2-{part}.png"
+    mine.write_text("mine")
+    link.symlink_to("nowhere")
+    assert [f.name for f in designer.save()] == ["typeface-3-alphabet.png", "typeface-3-word.png"]
+    assert mine.read_text() == "mine" and link.is_symlink()
+
+
+def test_a_name_that_is_taken_at_the_last_moment_is_left_alone(designer, tmp_path, monkeypatch):
+    def slow(path, data):
+        path.write_text("mine")
+        write_new(path, data)
+
+    monkeypatch.setattr("helpers.widgets.write_new", slow)
+    assert designer.save() == [] and "is left as it is" in designer.said.value
+    assert [f.read_text() for f in tmp_path.iterdir()] == ["mine"]
+
+
 def test_a_folder_that_cannot_be_written_to_is_said(designer, tmp_path):
     (tmp_path / "file").write_text("")
     designer.folder = tmp_path / "file" / "below"
@@ -79,7 +99,7 @@ def test_moving_many_sliders_at_once_draws_once(designer, monkeypatch):
 def instrument():
     torch.manual_seed(0)
     decoder = SpectrogramDecoder(4, 513, 51, 36, R=3, hidden=8, average=torch.full((36, 513), -5.0))
-    model = VAE(SpectrogramEncoder(513, 51, 36, 4, hidden=8), decoder, 4, shared=True)
+    model = SetVAE(SpectrogramEncoder(513, 51, 36, 4, hidden=8), decoder, 4)
     return InstrumentDesigner(model, [("brighter", np.eye(4)[1])], tune=[(60, 1), (None, 1), (64, 2)])
 
 

@@ -162,6 +162,9 @@ def main(folder: Path = SAMPLES) -> int:
     except DiskError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{folder} cannot be written to ({error.strerror}); give another folder.", file=sys.stderr)
+        return 1
     print(f"{len(made)} files, {sum(map(len, made.values())) / 1000:.0f} kB in {folder}")
     return 0
 

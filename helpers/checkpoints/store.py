@@ -53,7 +53,7 @@ def save(path, tensors: dict, **card) -> Path:
     earlier, left = _named(path), _left(path)
     _delete(file for file in left if file != earlier)
     if weights != earlier and weights.exists() and weights.read_bytes() != data:
-        raise CheckpointError(f"{weights} was not written by save, and is left as it is; choose another name than {path}.")
+        raise CheckpointError(f"{weights} was not written by save, and is left as it is; choose another name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _journal(path).write_text(json.dumps({"weights": weights.name, "pid": os.getpid()}), encoding="utf-8")
@@ -134,7 +134,8 @@ def load(path) -> tuple[dict, dict]:
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}; check the name, or train one first.") from None
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); check its name and its permissions.") from None
+        message = f"{path} cannot be read ({error.strerror}); check its name and its permissions."
+        raise CheckpointError(message) from None
     except (ValueError, KeyError, TypeError, RecursionError):  # not UTF-8, not JSON, or JSON about something else
         raise CheckpointError(f"{path} is not the card of a checkpoint: JSON that names its weights.") from None
     weights = path.with_name(_weights_name(path, card))

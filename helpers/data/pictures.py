@@ -5,6 +5,7 @@ camera's note on how it was held is obeyed, CMYK and palettes become red, green 
 and its antialiased Lanczos filter the scaling.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -139,7 +140,8 @@ def _turn(image):
     from PIL.Image import Transpose as T
 
     turns = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90)
-    return dict(enumerate(turns, start=2)).get(image.getexif().get(ExifTags.Base.Orientation))
+    with contextlib.suppress(Exception):  # a damaged note turns nothing, and does not spoil the image
+        return dict(enumerate(turns, start=2)).get(image.getexif().get(ExifTags.Base.Orientation))
 
 
 def _plain(image, grey):

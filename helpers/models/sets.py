@@ -30,7 +30,7 @@ class SetVAE(VAE):
         return super().decode(z.repeat_interleave(c.shape[1], dim=0), c.clamp(min=0).flatten(), x)
 
     def expect(self, z, c=None):
-        """What the decoder expects: c is (N, M), or (M,) if it is the same for all: every code under every condition."""
+        """What the decoder expects; c is (N, M), or (M,) for every code under every condition."""
         c = c.expand(len(z), -1)
         return expected(self.decode(z, c)).unflatten(0, c.shape)
 

@@ -9,4 +9,6 @@ from helpers.runs.scores import baselines, copies, score
 from helpers.runs.sheets import Samples, sheet
 from helpers.senses import read
 
-__all__ = ["Run", "RunError", "Samples", "baselines", "begun_with", "copies", "data_card", "fit", "load", "read", "score", "sheet"]
+__all__ = [
+    "Run", "RunError", "Samples", "baselines", "begun_with", "copies", "data_card", "fit", "load", "read", "score", "sheet",
+]

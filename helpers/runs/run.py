@@ -269,14 +269,14 @@ class _Fit:
         model, data, place = run.model, run.data, self.place
         figures = {"score": scores.score(model, data, self.k), "copies": scores.copies(model, data)}
         card = cards.data_card(data)
+        objective = {n: f"ramp to {v(1.0):g}" if callable(v) else v for n, v in arguments["objective"].items()}
         run.card = {
             "model": cards.sentence(model, card),
             "made_by": "python -m helpers fit (helpers.runs)",
             "data": card,
             "plan": model.plan,
             "settings": self.began,
-            "recipe": {name: repr(v) if callable(v) else v for name, v in arguments.items() if name != "objective"}
-            | {"objective": {n: f"ramp to {v(1.0):g}" if callable(v) else v for n, v in arguments["objective"].items()}},
+            "recipe": {name: repr(v) if callable(v) else v for name, v in arguments.items()} | {"objective": objective},
             "figures": figures,
             "limits": cards.limits(data, card, figures, model.plan),
             "licence": "unknown: that of the data decides",

@@ -166,8 +166,8 @@ class Training:
         self.history = History(keeps="last" if self.many_losses else "best")
         self.best, self.seconds, self.first = math.inf, 0.0, None
         self.best_weights = _copy(model.state_dict())
-        config = settings.described() | {"world": self.team.world, "dtype": str(self.dtype), "examples": len(self.train)}
-        self.config = json.loads(json.dumps(config, default=repr))
+        here = {"world": self.team.world, "dtype": str(self.dtype), "examples": len(self.train)}
+        self.config = json.loads(json.dumps(settings.described() | here, default=repr))
 
     # --- the loop ------------------------------------------------------------------------------------
 
