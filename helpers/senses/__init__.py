@@ -1,13 +1,13 @@
 """What is peculiar to one kind of data: image, sound and text, each a module with the same names.
 
-    SUFFIXES, ONE_FILE, SIZE, read    which files, and how they become a Dataset
-    CHOICES, plan, networks   what a VAE of them can be told, what the data decide, and its encoder and decoder
-    start, recipe             where learning starts, and arguments for training
-    UNIT, dimensions, baselines                 what a score is measured in, and what it stands beside
-    distances, same, EXACT_COUNTS               when a sample is a copy
-    SAMPLING, present, files, SHEET, PRINTED    how samples are drawn, shown and written
-    draw, HEIGHT, COLUMNS     how examples are drawn in a figure
-    limits                    what whoever uses a model should know
+    SUFFIXES, ONE_FILE, SIZE, read            which files, and how they become a Dataset
+    CHOICES, plan, networks                   of a VAE: what it can be told, what the data decide, its networks
+    start, recipe                             where learning starts, and arguments for training
+    UNIT, dimensions, baselines               what a score is measured in, and what it stands beside
+    distances, same, EXACT_COUNTS             when a sample is a copy
+    SAMPLING, present, files, SHEET, PRINTED  how samples are drawn, shown and written
+    draw, HEIGHT, COLUMNS                     how examples are drawn in a figure
+    limits                                    what whoever uses a model should know
 
 Nothing outside of this folder asks what kind the data are: it asks for the sense, and the sense for the rest. A fourth
 sense is one more module, and one more name in ``SENSES``.
