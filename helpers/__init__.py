@@ -19,12 +19,17 @@
 
 import os
 import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # slow to import
+    import numpy as np
+    import torch
 
 __all__ = ["device", "setup"]
 __version__ = "0.1.0"
 
 
-def setup(seed=0, threads=1):
+def setup(seed: int = 0, threads: int | None = 1) -> "np.random.Generator":
     """Make a notebook repeatable, and return the NumPy generator that it draws from.
 
     Seeds Python, NumPy and PyTorch; asks PyTorch for deterministic algorithms; limits linear algebra to
@@ -49,7 +54,7 @@ def setup(seed=0, threads=1):
     return np.random.default_rng(seed)
 
 
-def device(name=None):
+def device(name: str | None = None) -> "torch.device":
     """The torch device to compute on: ``name`` if given, else a GPU when there is one, else the CPU.
 
     Raises ValueError for a name that PyTorch does not know, and for a GPU that is not there.

@@ -7,6 +7,7 @@ import argparse
 import codecs
 import os
 import sys
+from collections.abc import Callable
 
 DONE, USAGE, DATA, TRAINING, RUN, STOPPED = 0, 2, 3, 4, 5, 130
 CODES = """exit codes: 0 done, 2 wrong usage, 3 the data cannot be used, 4 training went wrong (or nothing could be
@@ -14,7 +15,7 @@ written), 5 the run cannot be read or continued, 130 stopped by Ctrl-C"""
 PROCESSES = "several processes: torchrun --nproc-per-node=2 -m helpers fit …"
 
 
-def positive(kind):
+def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     """A number above 0, of this kind."""
 
     def number(text):
@@ -30,7 +31,7 @@ def positive(kind):
     return number
 
 
-def seed(text):
+def seed(text: str) -> int:
     """A number that all generators of random numbers take."""
     if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
@@ -84,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def main(arguments=None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors are one sentence on stderr."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -92,7 +93,7 @@ def main(arguments=None) -> int:
     try:
         given = parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has said what was wrong, or has shown the help
-        return stop.code or DONE
+        return int(stop.code or DONE)
     try:
         code = {"fit": _fit, "sample": _sample, "info": _info}[given.command](given)
         sys.stdout.flush()

@@ -7,6 +7,8 @@ model on disk can be opened where its data are not: ``restore(path)``.
 import inspect
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ from torch import nn
 from helpers import checkpoints, senses
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import images, sounds, texts
+from helpers.models.contract import Model
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
 from helpers.training import ramp
@@ -22,7 +25,7 @@ from helpers.training import ramp
 class VAEs:
     """The family of VAEs: networks by the sense, one code an example, or one for a set of them."""
 
-    def plan(self, data: Dataset, **choices) -> dict:
+    def plan(self, data: Dataset, **choices: Any) -> dict:
         """The choices, checked, and what the data decide. Raises DataError."""
         own, what = senses.sense(data.kind), data.kind or "image"
         for name in choices:
@@ -31,9 +34,8 @@ class VAEs:
                                 f"{', '.join(own.CHOICES)}.")
         chosen = {**own.CHOICES, **{name: value for name, value in choices.items() if value is not None}}
         _check_choices(data.name, chosen)
-        real = data.c is not None and data.c.ndim == 2
         found = own.plan(data, chosen)
-        if real and "condition" not in found:
+        if data.c is not None and data.c.ndim == 2 and "condition" not in found:
             raise DataError(f"{data.name}: its condition is {data.c.shape[1]} real numbers, and models of {what}s are "
                             "built for labels; give whole numbers (N,), or c=None.")
         return found
@@ -43,7 +45,7 @@ class VAEs:
         encoder, decoder = senses.sense(plan["kind"]).networks(plan)
         return (SetVAE if plan.get("shared") else VAE)(encoder, decoder, plan["code"])
 
-    def start(self, model: VAE, data: Dataset, plan: dict) -> None:
+    def start(self, model: nn.Module, data: Dataset, plan: dict) -> None:
         """Let learning start from what the data are on average."""
         senses.sense(plan["kind"]).start(model, data, plan, plan.get("sigma"))
 
@@ -72,7 +74,7 @@ class Family:
         self.name, self.make = name, make
         self.asks = inspect.signature(make).parameters
 
-    def plan(self, data: Dataset, **choices) -> dict:
+    def plan(self, data: Dataset, **choices: Any) -> dict:
         """The facts that the constructor asks for, and the choices. Raises DataError for one that it does not have."""
         known = facts(data)
         free = [name for name in self.asks if name not in known]
@@ -88,7 +90,7 @@ class Family:
         """The untrained model of a plan."""
         return self.make(**{name: plan[name] for name in self.asks if name in plan})
 
-    def start(self, model: nn.Module, data: Dataset, plan: dict) -> None:
+    def start(self, model: Model, data: Dataset, plan: dict) -> None:
         """As the model's own ``start(data)`` has it, if there is one."""
         if hasattr(model, "start"):
             model.start(data)
@@ -106,18 +108,22 @@ class Family:
 
 def facts(data: Dataset) -> dict:
     """What a family may ask for: facts of the data."""
-    labelled = data.c is not None and data.c.ndim == 1
+    labels = condition = 0
+    if data.c is not None and data.c.ndim == 1:
+        labels = max(len(data.names), int(data.c.max()) + 1)
+    elif data.c is not None:
+        condition = data.c.shape[1]
     return {
         "kind": data.kind or "image",
-        "labels": max(len(data.names), int(data.c.max()) + 1) if labelled else 0,
+        "labels": labels,
         "shape": list(data.x.shape[1:]),
         "symbols": 0 if data.vocabulary is None else len(data.vocabulary),
-        "condition": 0 if data.c is None or labelled else data.c.shape[1],
+        "condition": condition,
     }
 
 
 # A new family is one line here: a class, or an object like VAEs with the same methods.
-FAMILIES: dict[str, VAEs | Callable[..., nn.Module]] = {"vae": VAEs()}
+FAMILIES: dict[str, Any] = {"vae": VAEs()}
 
 # What a plan may name beside the families: networks, and models made of them.
 PARTS: dict[str, Callable[..., nn.Module]] = {
@@ -134,10 +140,11 @@ def family(name: str) -> VAEs | Family:
     if name not in FAMILIES:
         raise DataError(f"there is no family of models {name!r}; choose among {', '.join(FAMILIES)}.")
     found = FAMILIES[name]
-    return Family(name, found) if inspect.isclass(found) or inspect.isfunction(found) else found
+    made_by_one = inspect.isclass(found) or inspect.isfunction(found)
+    return Family(name, found) if made_by_one else found
 
 
-def build(data: Dataset, model: str = "vae", **choices) -> nn.Module:
+def build(data: Dataset, model: str = "vae", **choices: Any) -> nn.Module:
     """An untrained model for a data set of images, sounds or texts; conditional, if it has labels.
 
     model: a name in ``FAMILIES``. choices: what the family can be told. Of VAEs, for all: ``code``, how many numbers it
@@ -155,7 +162,7 @@ def build(data: Dataset, model: str = "vae", **choices) -> nn.Module:
     return made
 
 
-def plan(data: Dataset, model: str = "vae", **choices) -> dict:
+def plan(data: Dataset, model: str = "vae", **choices: Any) -> dict:
     """What ``build`` would choose, as numbers and words."""
     known = facts(data)
     try:
@@ -174,7 +181,7 @@ def assemble(plan: dict) -> nn.Module:
     name = plan.get("model", "vae")  # runs of earlier versions were all of VAEs, and did not say so
     if "copies" in plan:
         one = {key: value for key, value in plan.items() if key != "copies"}
-        made = nn.ModuleList(assemble(one) for _ in range(plan["copies"]))
+        made: Model = nn.ModuleList(assemble(one) for _ in range(plan["copies"]))
     elif name in PARTS:  # weights are drawn in the order in which the plan names the parts
         given = {key: assemble(value) if isinstance(value, dict) else value for key, value in plan.items()}
         made = PARTS[name](**{key: value for key, value in given.items() if key != "model"})
@@ -184,7 +191,7 @@ def assemble(plan: dict) -> nn.Module:
     return made
 
 
-def restore(path) -> tuple[nn.Module, dict]:
+def restore(path: str | Path) -> tuple[nn.Module, dict]:
     """The model of a checkpoint whose card has a plan, in evaluation mode, and the card. Raises CheckpointError."""
     tensors, card = checkpoints.load(path)
     try:

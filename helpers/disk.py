@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
@@ -95,7 +96,7 @@ class Place:
     def __init__(self, folder: Path, names: tuple[str, ...] = (), record: str = "run.json"):
         self.folder, self.names, self.file = Path(folder), names, Path(folder) / record
         self.record: dict = {}
-        self._lock = None
+        self._lock: Any = None  # a FileLock, while the folder is ours
 
     def __enter__(self) -> "Place":
         return self.open()
@@ -115,14 +116,15 @@ class Place:
         except Timeout:
             self._lock = None
             raise DiskError(f"{self.folder}: another process is writing there; wait for it, or choose another "
-                            "folder.") from None  # fmt: skip
+                            "folder.") from None
         try:
             self.check()  # once more, now that nobody else can change it
         except DiskError:
             self.close()
             raise
-        for name in (self.file.name, *self.made):  # what a writer that was killed left half-written
-            part(self.folder / name, self.record.get("pid", 0)).unlink(missing_ok=True)
+        # What a writer that was killed left half-written.
+        for file in (*self._unborn(), *(part(self.folder / name, self.record.get("pid", 0)) for name in self.made)):
+            file.unlink(missing_ok=True)
         return self
 
     def close(self) -> None:
@@ -138,23 +140,28 @@ class Place:
         if _taken(self.folder) and not self.folder.is_dir():
             raise DiskError(f"{self.folder} is a file; give a folder.")
         found = set(os.listdir(self.folder)) if self.folder.is_dir() else set()
-        found -= {".DS_Store", f".{self.file.name}.lock"}
+        found -= {".DS_Store", f".{self.file.name}.lock", *(file.name for file in self._unborn())}
         self.record = read_record(self.file) if found else {}
         if found and not self.record:
             what = f"a {self.file.name} that is not a record of ours" if self.file.name in found else "other files"
             raise DiskError(f"{self.folder} holds {what}, and nothing in it is touched; give a folder that is new or "
-                            "empty.")  # fmt: skip
+                            "empty.")
         foreign = sorted(name for name in found & set(self.names) if name not in self.made)
         if foreign:
             raise DiskError(f"{self.folder / foreign[0]} was not made by this program, and is left as it is; move it "
-                            "elsewhere, or choose another folder.")  # fmt: skip
+                            "elsewhere, or choose another folder.")
+
+    def _unborn(self):
+        """Records of ours that never got their name, since their writer was killed."""
+        parts = self.folder.glob(f".{self.file.name}.*.part") if self.folder.is_dir() else ()
+        return [file for file in parts if read_record(file)]
 
     @property
     def made(self) -> list[str]:
         """The names of the files that the record lists."""
         return self.record.get("files", [])
 
-    def note(self, *names: str, **values) -> None:
+    def note(self, *names: str, **values: Any) -> None:
         """Put names of files, and other values, into the record; names are noted before the files are made."""
         made = [*self.made, *(name for name in names if name not in self.made)]
         self.record = {"made by": MADE_BY, **self.record, **values, "files": made, "pid": os.getpid()}

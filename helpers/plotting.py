@@ -4,15 +4,18 @@ The style sheet is ``helpers/style.mplstyle``; ``helpers.setup`` switches it on.
 """
 
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from numpy.typing import ArrayLike
 
 from helpers.disk import IMAGES, MADE_BY, DiskError, recording, write_bytes
 
 
-def show(fig, alt: str, save: str | None = None):
+def show(fig: plt.Figure, alt: str, save: str | None = None) -> None:
     """Show a figure as a crisp PNG, with ``alt`` as its text for screen readers, and close it.
 
     The text is stored as the output's plain text, so that a reader without pictures, and a comparison of
@@ -66,7 +69,8 @@ def _save(file: Path, picture: bytes):
     write_bytes(file, marked.getvalue())
 
 
-def montage(images, columns, shape=(8, 8), gap=1, fill=np.nan):
+def montage(images: ArrayLike, columns: int, shape: tuple[int, int] = (8, 8), gap: int = 1,
+            fill: float = np.nan) -> np.ndarray:
     """Arrange images (N, D) of the given shape in one array, row by row, with ``gap`` pixels between them."""
     images = np.asarray(images, float).reshape(-1, *shape)
     rows = -(-len(images) // columns)
@@ -78,7 +82,8 @@ def montage(images, columns, shape=(8, 8), gap=1, fill=np.nan):
     return sheet
 
 
-def draw_images(ax, images, columns, shape=(8, 8), title=None, low=0, high=1):
+def draw_images(ax: plt.Axes, images: ArrayLike, columns: int, shape: tuple[int, int] = (8, 8),
+                title: str | None = None, low: float = 0, high: float = 1) -> plt.Axes:
     """Draw images (N, D) on an axis as dark ink on white, ``columns`` in a row, on a pale grid."""
     colours = plt.get_cmap("gray_r").with_extremes(bad="#dfe8f2")
     ax.imshow(montage(images, columns, shape), cmap=colours, vmin=low, vmax=high, interpolation="nearest")
@@ -88,7 +93,8 @@ def draw_images(ax, images, columns, shape=(8, 8), title=None, low=0, high=1):
     return ax
 
 
-def image_rows(rows: dict, columns, shape=(8, 8), scale=0.55, low=0, high=1, lines=1):
+def image_rows(rows: dict, columns: int, shape: tuple[int, int] = (8, 8), scale: float = 0.55, low: float = 0,
+               high: float = 1, lines: int = 1) -> plt.Figure:
     """A figure of labelled rows of images: ``rows`` maps a label to images (at least ``columns``, D).
 
     With ``lines``, each label has several lines of ``columns`` images; ``scale`` is the width of one in inches.
@@ -104,7 +110,8 @@ def image_rows(rows: dict, columns, shape=(8, 8), scale=0.55, low=0, high=1, lin
     return fig
 
 
-def curves(history, labels=("train", "validation"), ylabel="nats per image", ax=None, start=1):
+def curves(history: ArrayLike, labels: Sequence[str] = ("train", "validation"), ylabel: str = "nats per image",
+           ax: plt.Axes | None = None, start: int = 1) -> plt.Figure | None:
     """Learning curves: history (epochs, len(labels)) against the epoch, numbered from ``start``."""
     fig = None
     if ax is None:
@@ -118,7 +125,7 @@ def curves(history, labels=("train", "validation"), ylabel="nats per image", ax=
     return fig
 
 
-def shapes(blocks, title=None):
+def shapes(blocks: Iterable[tuple[str, str, str, str]], title: str | None = None) -> plt.Figure:
     """Draw arrays as rectangles: blocks are (operator before it, name, rows, columns), all texts.
 
     Sides are not to scale; equal texts get equal sides, so that one sees which of them must agree.
@@ -136,12 +143,13 @@ def shapes(blocks, title=None):
         ax.text(x - 0.08, 0, rows, ha="right", va="center", color="#444444")
         x += width + 0.35
     ax.set(xlim=(0.2, x), ylim=(-1.5, 1.2), aspect="equal")
-    ax.set_title(title)
+    ax.set_title(title or "")
     ax.set_axis_off()
     return fig
 
 
-def code_map(ax, z, c, names="0123456789", title=None):
+def code_map(ax: plt.Axes, z: np.ndarray, c: np.ndarray, names: Sequence[str] = "0123456789",
+             title: str | None = None) -> plt.Axes:
     """Draw two-dimensional codes z (N, 2) as the characters that they belong to, c (N,), in colour."""
     palette = plt.get_cmap("tab10")
     for k, name in enumerate(names):
@@ -151,7 +159,7 @@ def code_map(ax, z, c, names="0123456789", title=None):
     return ax
 
 
-def history(rows, ax=None, ylabel="nats per example"):
+def history(rows: Any, ax: plt.Axes | None = None, ylabel: str = "nats per example") -> plt.Figure | None:
     """Learning curves of a training History, with a dot at the epoch whose weights were kept."""
     fig = None
     if ax is None:
@@ -162,31 +170,4 @@ def history(rows, ax=None, ylabel="nats per example"):
     ax.plot(epochs[rows.best], rows["valid"][rows.best], "ko", label="kept")
     ax.set(xlabel="epoch", ylabel=ylabel)
     ax.legend()
-    return fig
-
-
-def examples(x, kind: str, labels=None, columns: int = 8):
-    """A figure of examples of any kind: images (N, H, W) or (N, 3, H, W), spectrograms (N, F, T), or texts.
-
-    kind: "image", "sound" or "text". ``labels`` (N,), names, stand above the examples, or before texts.
-    """
-    columns = min(columns, len(x)) if kind != "text" else min(4, len(x))
-    rows = -(-len(x) // columns)
-    height = {"image": 1.0, "sound": 1.3, "text": 0.3}[kind] + (0.2 if labels is not None and kind != "text" else 0)
-    fig, axes = plt.subplots(rows, columns, figsize=(10, height * rows + 0.1), squeeze=False)
-    for i, ax in enumerate(axes.flat):
-        ax.set_axis_off()
-        if i >= len(x):
-            continue
-        if kind == "text":
-            label = "" if labels is None else f"{labels[i]}: "
-            ax.text(0, 0.5, label + x[i][:40], va="center", fontsize=10)
-        elif kind == "sound":
-            ax.imshow(x[i], origin="lower", aspect="auto", cmap="magma", vmin=-7, vmax=0)
-        else:
-            colour = np.ndim(x[i]) == 3
-            image = np.clip(np.moveaxis(x[i], 0, -1) if colour else x[i], 0, 1)
-            ax.imshow(image, cmap=None if colour else "gray", vmin=0, vmax=1)
-        if labels is not None and kind != "text":
-            ax.set_title(labels[i], fontsize=8)
     return fig

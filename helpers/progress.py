@@ -20,7 +20,7 @@ class Progress:
         progress.say(f"validation {loss:.2f}")
     """
 
-    def __init__(self, total, unit="epoch", lines=5, start=0, show=True):
+    def __init__(self, total: int, unit: str = "epoch", lines: int = 5, start: int = 0, show: bool = True):
         self.total, self.unit, self.start, self.show = total, unit, start, show
         # Evenly spaced, always with the first and the last step.
         self.milestones = {round(i * (total - 1) / max(1, lines - 1)) for i in range(lines)}
@@ -42,7 +42,7 @@ class Progress:
             if self.bar is not None:
                 self.bar.close()
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         """Show ``text`` for the step that is under way: beside the bar, and as a line at a milestone."""
         if self.bar is not None:
             self.bar.set_postfix_str(text, refresh=False)

@@ -172,7 +172,8 @@ class InstrumentDesigner(Sliders):
         self.tune, self.first = list(tune), first
         self.pitches = sorted({p for p, _ in self.tune if p is not None})
         self.picture, self.player = widgets.Image(format="png"), widgets.Box()
-        self.button, self.wave = widgets.Button(description="play the tune"), None
+        self.button = widgets.Button(description="play the tune")
+        self.wave: np.ndarray | None = None  # what was played last
         self.button.on_click(lambda button: self.play())
         self.below = [self.picture, self.button, self.player]
         self.redraw()
@@ -190,8 +191,8 @@ class InstrumentDesigner(Sliders):
 
         samples = sound.HOP * (self.notes.shape[2] - 1)
         waves = sound.griffin_lim(self.notes.exp(), samples, iterations=16, generator=torch.Generator().manual_seed(0))
-        self.wave = sound.melody(dict(zip(self.pitches, waves.numpy())), self.tune)
-        data = sound.encode(self.wave, format="wav")
+        self.wave = wave = sound.melody(dict(zip(self.pitches, waves.numpy())), self.tune)
+        data = sound.encode(wave, format="wav")
         self.player.children = [widgets.Audio(value=data, format="wav", autoplay=True, loop=False)]
 
 
@@ -231,7 +232,7 @@ class ColourNamer:
         c = torch.as_tensor(colours.rgb_to_oklab(rgb), dtype=torch.float32)
         generator = torch.Generator().manual_seed(self.draw)
         x = self.model.sample(self.n, c, generator, temperature=self.temperature.value)
-        self.names = self.vocabulary.decode(x.numpy())
+        self.names = list(self.vocabulary.decode(x.numpy()))
         paper, ink = to_hex(rgb), "white" if c[0] < 0.65 else "black"
         lines = "".join(f"<div>{html.escape(name) or '(no name)'}</div>" for name in self.names)
         self.sheet.value = (f'<div style="background:{paper}; color:{ink}; width:360px; padding:12px; '

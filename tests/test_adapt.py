@@ -68,6 +68,5 @@ def test_the_file_has_every_run_and_they_can_be_made_again():
     assert [(row["setting"], row["seed"]) for row in rows] == wanted and len(rows) == 100
     assert json.loads(sweep.file.read_text(encoding="utf-8"))["made by"] == sweeps.fingerprint(adapt.train_one)
     assert sweep.train_one is adapt.train_one and sweep.settings == settings.adapt_settings()
-    torch.set_num_threads(1)
     cheap = {**adapt.BASE, "how": "from fonts, humbled", "n": 600}
     assert adapt.train_one(cheap, 0)["test"] == pytest.approx(sweeps.figures(rows, cheap)[0], rel=0.05)

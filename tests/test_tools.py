@@ -223,6 +223,9 @@ class Project:
         if "venv" in command:
             self.calls.append("venv")
             make_venv.STAMP.unlink(missing_ok=True)
+            make_venv.VENV.mkdir(exist_ok=True)
+            name = command[command.index("--prompt") + 1]
+            (make_venv.VENV / "pyvenv.cfg").write_text(f"prompt = '{name}'\n")
             make_venv.PYTHON.parent.mkdir(parents=True, exist_ok=True)
             make_venv.PYTHON.unlink(missing_ok=True)
             make_venv.PYTHON.symlink_to(sys.executable)
@@ -254,6 +257,17 @@ def test_changed_requirements_are_installed(project: Project, name: str):
     (project.root / name).write_text("torch==2.13.0\n")
     assert project.make() == ["all"]
     assert project.make() == []
+
+
+@pytest.mark.parametrize("file", ["pyvenv.cfg", "bin/python", "letter.txt"])
+def test_an_environment_of_the_reader_is_left_as_it_is(project: Project, file: str):
+    """.venv is a common name: what `make` has not made is not cleared."""
+    theirs = make_venv.VENV / file
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("home = /usr/bin\n")
+    with pytest.raises(SystemExit, match="was not made by `make`, and is left as it is"):
+        project.make()
+    assert project.calls == [] and theirs.read_text() == "home = /usr/bin\n"
 
 
 def test_a_half_made_environment_is_made_again(project: Project):

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "ready"
+NAME = "from-encoder-to-generator"  # in the environment's pyvenv.cfg: by it we know our own
 MINIMUM = (3, 11)
 REQUIREMENTS = ("pyproject.toml", "constraints.txt")
 
@@ -70,12 +71,29 @@ def is_good() -> bool:
     return STAMP.exists() and STAMP.read_text() == fingerprint() and starts()
 
 
+def is_ours() -> bool:
+    """Whether what is at .venv may be made anew: nothing, what `make` made, or folders without a file in them."""
+    if STAMP.exists() or not os.path.lexists(str(VENV)):
+        return True
+    try:
+        return NAME in (VENV / "pyvenv.cfg").read_text()
+    except OSError:
+        return not any(files for _, _, files in os.walk(str(VENV)))
+
+
 def make() -> None:
     if STAMP.exists() and starts():
+        config = VENV / "pyvenv.cfg"
+        if config.exists() and NAME not in config.read_text():  # made by an earlier version
+            config.write_text(config.read_text() + f"prompt = '{NAME}'\n")
         STAMP.unlink()
     else:
         print(f"Making .venv with {sys.executable}", flush=True)
-        run(sys.executable, "-m", "venv", "--clear", str(VENV))
+        if not is_ours():
+            sys.exit(
+                f"{VENV} was not made by `make`, and is left as it is: move it elsewhere, and call `make` again."
+            )
+        run(sys.executable, "-m", "venv", "--clear", "--prompt", NAME, str(VENV))
     print("Installing the packages (a few minutes the first time)", flush=True)
     index = os.environ.get("TORCH_INDEX")
     if index:

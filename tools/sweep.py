@@ -21,8 +21,8 @@ def main() -> int:
                 sweeps.remove(sweep.file)
             rows = sweep.run()
             seconds = sum(row.get("seconds", 0) for row in rows)
-            lines = [f"{sweep.file.name}: {len(rows)} runs, {seconds / 60:.0f} minutes of training"]
-            print(*lines, *sweeps.failures(rows), sep="\n")
+            print(f"{sweep.file.name}: {len(rows)} runs, {seconds / 60:.0f} minutes of training")
+            print("\n".join(sweeps.failures(rows)))
     except sweeps.SweepError as error:
         print(error, file=sys.stderr)
         return 1

@@ -23,7 +23,7 @@ class SignatureError(store.CheckpointError):
     """A checkpoint that is not vouched for. The message says what was found, where, and what to do."""
 
 
-def sign(path, private_key: Ed25519PrivateKey) -> Path:
+def sign(path: str | Path, private_key: Ed25519PrivateKey) -> Path:
     """Sign the checkpoint ``path``, card and weights together; returns the path of the signature, 64 bytes.
 
     Another file of that name, an earlier signature included, is left alone, and SignatureError says so. Raises
@@ -39,7 +39,7 @@ def sign(path, private_key: Ed25519PrivateKey) -> Path:
     return signature
 
 
-def verify(path, public_key: Ed25519PublicKey) -> None:
+def verify(path: str | Path, public_key: Ed25519PublicKey) -> None:
     """Raise SignatureError, in one sentence, unless card and weights of ``path`` are what the key's owner signed."""
     card = store.card_path(path)
     file = card.with_suffix(".sig")
@@ -57,7 +57,7 @@ def verify(path, public_key: Ed25519PublicKey) -> None:
                              "signed them; do not use them, and get both anew from their maker.") from None
 
 
-def load(path, public_key: Ed25519PublicKey) -> tuple[dict, dict]:
+def load(path: str | Path, public_key: Ed25519PublicKey) -> tuple[dict, dict]:
     """Verify, then read the checkpoint ``path``: (tensors, card), as :func:`helpers.checkpoints.load`."""
     verify(path, public_key)
     return store.load(path)

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -27,7 +28,7 @@ class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used. The message says what was found, where, and what to do."""
 
 
-def save(path, tensors: dict, **card) -> Path:
+def save(path: str | Path, tensors: dict, **card: Any) -> Path:
     """Write tensors and card (anything that JSON can hold) as the checkpoint ``path``; returns the card's path.
 
     Atomic: a process that is killed while saving leaves the previous checkpoint whole. A checkpoint of this name is
@@ -66,7 +67,7 @@ def save(path, tensors: dict, **card) -> Path:
     return path
 
 
-def remove(path):
+def remove(path: str | Path) -> None:
     """Delete the checkpoint ``path``, its card and the weights that the card names; whatever else is there stays."""
     path = card_path(path)
     earlier, left = _named(path), _left(path)
@@ -125,7 +126,7 @@ def _weights_name(path, card) -> str:
     return file
 
 
-def load(path) -> tuple[dict, dict]:
+def load(path: str | Path) -> tuple[dict, dict]:
     """Read the checkpoint ``path``: (tensors, card). Raises CheckpointError, in one sentence, for anything amiss."""
     path = card_path(path)
     try:
@@ -156,7 +157,7 @@ def load(path) -> tuple[dict, dict]:
         raise CheckpointError(f"{weights} is not a safetensors file ({error}); save the model anew.") from None
 
 
-def load_model(path, model: torch.nn.Module) -> dict:
+def load_model(path: str | Path, model: torch.nn.Module) -> dict:
     """Put the weights of checkpoint ``path`` into ``model``, and return the card.
 
     Raises CheckpointError when names or shapes do not fit; the model is then left as it was.
@@ -167,7 +168,7 @@ def load_model(path, model: torch.nn.Module) -> dict:
     return card
 
 
-def check_fit(tensors: dict, model: torch.nn.Module, path):
+def check_fit(tensors: dict, model: torch.nn.Module, path: str | Path) -> None:
     """Raise CheckpointError unless names and shapes of ``tensors`` are those of the model."""
     own = model.state_dict()
     missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
@@ -185,7 +186,7 @@ def check_fit(tensors: dict, model: torch.nn.Module, path):
             )
 
 
-def card_path(path) -> Path:
+def card_path(path: str | Path) -> Path:
     """Where the card of checkpoint ``path`` is, with or without a suffix."""
     path = Path(path)
     if path.suffix.lower() in PICKLES:

@@ -8,9 +8,10 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MOST_SHOWN = 20  # files left out that describe() names
 BLOCK = 1 << 24  # bytes that are looked at together
@@ -74,7 +75,7 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     group: np.ndarray | None = None  # (N,): the set that an example belongs to, such as its font
     group_names: tuple[str, ...] = ()
-    vocabulary: object = None  # for texts: what turns x into text and back (helpers.data.text.Vocabulary)
+    vocabulary: Any = None  # for texts: what turns x into text and back (helpers.data.text.Vocabulary)
     kind: str = ""  # "image", "sound" or "text": what an example is to be shown as; "" for anything else
     skipped: tuple[tuple[str, str], ...] = ()  # (file, reason) for all that could not be used; the last notes say it
     origin: dict = field(default_factory=dict)  # how it was read, so that it can be read again: path, kind, options, …
@@ -83,8 +84,8 @@ class Dataset:
     def make(
         cls,
         name: str,
-        x,
-        c=None,
+        x: ArrayLike,
+        c: ArrayLike | None = None,
         *,
         key: np.ndarray | None = None,
         names: Sequence[str] = (),
@@ -96,7 +97,7 @@ class Dataset:
         seed: int = 0,
         source: str = "",
         notes: Sequence[str] = (),
-        group=None,
+        group: ArrayLike | None = None,
         group_names: Sequence[str] = (),
         kind: str = "",
     ) -> "Dataset":
@@ -126,7 +127,8 @@ class Dataset:
             raise DataError(f"{name}: key has {len(key)} rows and x has {len(x)}; give one row for each.")
         found, first = len(x), _first_of_equals(key, labels if group is not None else None)
         if len(first) < found:
-            x, c, group = (None if part is None else part[first] for part in (x, c, group))
+            x, c = np.asarray(x[first]), None if c is None else c[first]
+            group = None if group is None else group[first]
         rng = np.random.default_rng(seed)
         if group is None:
             rows = _split(name, len(x), c if _is_label(c) else None, valid, test, rng)
@@ -205,7 +207,7 @@ class Dataset:
         if more:
             print(f"left out: {more:,} more, {len(self.skipped):,} in all; data.skipped names each with its reason")
         if self.group is not None:
-            return self._describe_groups()
+            return self._describe_groups(self.group)
         width = max([6, *(len(n) + 1 for n in self._class_names())]) if _is_label(self.c) else 6
         classes = "".join(f"{n:>{width}}" for n in self._class_names()) if _is_label(self.c) else ""
         print(f"{'split':<8}{'total':>7}{classes}")
@@ -216,18 +218,18 @@ class Dataset:
                 counts = "".join(f"{n:>{width}}" for n in tally)
             print(f"{split:<8}{len(index):>7,}{counts}")
 
-    def _describe_groups(self):
+    def _describe_groups(self, group: np.ndarray) -> None:
         for split, index in self.rows.items():
-            groups = np.unique(self.group[index])
+            groups = np.unique(group[index])
             print(f"{split:<6}{len(index):>7,} examples in {len(groups):>4} groups", end="")
             few = len(groups) <= 6 and self.group_names
             print(f": {', '.join(self.group_names[g] for g in groups)}" if few else "")
 
     def _class_names(self):
-        return self.names or tuple(str(k) for k in range(self.c.max() + 1))
+        return self.names or tuple(str(k) for k in range(0 if self.c is None else self.c.max() + 1))
 
 
-def _checked(name, x, low, high):
+def _checked(name, x, low, high) -> np.ndarray:
     try:
         x = np.asarray(x)
     except ValueError as error:
@@ -281,7 +283,7 @@ def _is_label(c: np.ndarray | None) -> TypeGuard[np.ndarray]:
     return c is not None and c.ndim == 1
 
 
-def _checked_condition(name, c, n, names):
+def _checked_condition(name, c, n, names) -> np.ndarray | None:
     if c is None:
         return None
     c = np.asarray(c)
@@ -306,7 +308,7 @@ def _checked_condition(name, c, n, names):
     return c
 
 
-def _checked_group(name, group, n, group_names):
+def _checked_group(name, group, n, group_names) -> np.ndarray | None:
     if group is None:
         return None
     group = np.asarray(group)

@@ -187,7 +187,7 @@ def _download(url, path, sha256, timeout):
         pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent, downloader=downloader)
         return
     except requests.HTTPError as error:
-        reason = f"the server answered {error.response.status_code}"
+        reason = f"the server answered {error.response.status_code if error.response is not None else error}"
     except requests.exceptions.SSLError:
         reason = "the server and this machine do not agree on a safe connection, TLS"
     except (requests.Timeout, requests.ConnectionError) as error:

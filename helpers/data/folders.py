@@ -171,7 +171,7 @@ def _some(names, most=5):
     return ", ".join(names[:most]) + more
 
 
-def left_out(listing) -> str:
+def left_out(listing: files.Listing | None) -> str:
     """What was left out, at the end of a message of too little data."""
     if listing is None or not listing.skipped:
         return ""

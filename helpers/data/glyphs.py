@@ -321,7 +321,8 @@ def load(copies: int = 40, form: str = "distance") -> Dataset:
 
 
 def _draw_all(copies):
-    fields, labels, fonts, names, splits, notes = [], [], [], [], [], []
+    names: list[str] = []
+    fields, labels, fonts, splits, notes = [], [], [], [], []
     rng = np.random.default_rng(0)
     for name, file, alphabet, split in FONTS:
         try:

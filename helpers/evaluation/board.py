@@ -39,8 +39,7 @@ class Board:
 
     def __init__(self, notebook: str, file: Path = BOARD_FILE):
         self.notebook, self.file = notebook, file
-        stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-        self.rows = [row for row in stored if row["notebook"] < notebook]
+        self.rows = [row for row in self._stored() if row["notebook"] < notebook]
 
     def add(self, model: str, nll: ArrayLike | None, label: str) -> None:
         """Add a row: ``nll`` (250,) is minus the log-likelihood, or a bound on it, of every test image in nats.
@@ -93,8 +92,20 @@ class Board:
         if recording():
             self._record()
 
+    def _stored(self):
+        """The rows in the file. Raises ValueError for a file that is not a board, which is then never replaced."""
+        if not self.file.exists():
+            return []
+        try:
+            rows = json.loads(self.file.read_text(encoding="utf-8"))
+            if not isinstance(rows, list) or not all({"model", "label", "notebook", "nll"} <= row.keys() for row in rows):
+                raise ValueError
+        except (ValueError, AttributeError, RecursionError):
+            raise ValueError(f"{self.file} is not a board, and is left as it is; give another file.") from None
+        return rows
+
     def _record(self):
-        stored = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else []
+        stored = self._stored()
         mine = [r for r in self.rows if r["notebook"] == self.notebook]
         rows = [r for r in stored if r["notebook"] != self.notebook] + mine
         rows.sort(key=lambda r: r["notebook"])  # stable: a notebook's rows keep their order

@@ -16,10 +16,10 @@ SUSPICIOUS = 0.05  # the part of real held-out examples that would be called cop
 
 
 def copies(
-    samples: Sequence,
-    train: Sequence,
-    held_out: Sequence,
-    distances: Callable[[Sequence, Sequence], np.ndarray],
+    samples: Sequence | np.ndarray,
+    train: Sequence | np.ndarray,
+    held_out: Sequence | np.ndarray,
+    distances: Callable[[Any, Any], np.ndarray],
     same: float,
     report_exact: bool = False,
 ) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def diversity(x: ArrayLike) -> float:
     """The mean Euclidean distance between two different rows of x (N, …)."""
     from scipy.spatial.distance import pdist
 
-    return float(pdist(np.asarray(x, float).reshape(len(x), -1)).mean())
+    x = np.asarray(x, float)
+    return float(pdist(x.reshape(len(x), -1)).mean())
 
 
 def set_errors(

@@ -95,11 +95,12 @@ def nearest_set(
     return np.array(rows)
 
 
-def _matrices(x, reference):
+def _matrices(x, reference) -> tuple[np.ndarray, np.ndarray]:
     """Two sets of examples as matrices (N, D) and (M, D) of one floating type, without a copy where they are so."""
     x, reference = np.asarray(x), np.asarray(reference)
     numbers = np.float32 if x.dtype == reference.dtype == np.float32 else float
-    return tuple(a.astype(numbers, copy=False).reshape(len(a), -1) for a in (x, reference))
+    x, reference = (a.astype(numbers, copy=False).reshape(len(a), -1) for a in (x, reference))
+    return x, reference
 
 
 def _blocks(x, reference, block) -> Iterator[tuple[int, np.ndarray]]:

@@ -75,7 +75,7 @@ def auc_interval(member: ArrayLike, other: ArrayLike, level: float = 0.95) -> tu
     return a, low, high
 
 
-def _scores(member, other):
+def _scores(member, other) -> tuple[np.ndarray, np.ndarray]:
     member, other = np.asarray(member, float), np.asarray(other, float)
     for name, scores in (("members", member), ("others", other)):
         if scores.ndim != 1 or len(scores) == 0 or np.isnan(scores).any():

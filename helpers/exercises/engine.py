@@ -22,8 +22,10 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Wrong(Exception):
@@ -34,13 +36,13 @@ class NotAttempted(Exception):
     """The answer is still the stub."""
 
 
-def require(holds, fact: str):
+def require(holds: ArrayLike, fact: str) -> None:
     """Raise Wrong with ``fact`` unless ``holds``; NaN counts as not holding."""
     if not np.all(holds):
         raise Wrong(fact)
 
 
-def returns(value, shape: tuple[int, ...] | None = None, what: str = "", dtype: type | None = float) -> np.ndarray:
+def returns(value: Any, shape: tuple[int, ...] | None = None, what: str = "", dtype: type | None = float) -> np.ndarray:
     """What an answer returned, an array, a tensor, a list or a number, as a NumPy array.
 
     shape: what its shape must be, else Wrong; () is one number, in an array or not.
@@ -59,14 +61,14 @@ def returns(value, shape: tuple[int, ...] | None = None, what: str = "", dtype: 
     return found
 
 
-def parts(value, *names: str, dtype: type | None = float) -> list[np.ndarray]:
+def parts(value: Any, *names: str, dtype: type | None = float) -> list[np.ndarray]:
     """The things that an answer returned together, in a tuple or a list, each as a NumPy array."""
     if not isinstance(value, (tuple, list)) or len(value) != len(names):
         raise Wrong(f"it must return {('one', 'two', 'three')[len(names) - 1]} things: {', '.join(names)}")
     return [returns(part, dtype=dtype) for part in value]
 
 
-def near(a, b, within: float = 1e-9) -> np.ndarray:
+def near(a: Any, b: Any, within: float = 1e-9) -> np.ndarray:
     """Where a and b, arrays, tensors, lists or numbers, differ by less than ``within``; nowhere where one is NaN."""
     return np.abs(returns(a) - returns(b)) < within
 
@@ -81,7 +83,7 @@ class Exercise:
 
     def __init__(self, answer: Callable, why: str, hints: list[str]):
         self.name, self.answer, self.why, self.hints = answer.__name__, answer, why, hints
-        self.facts = []
+        self.facts: list[Callable] = []
         self._hints_given = 0
 
     def fact(self, fact: Callable) -> Callable:
@@ -89,11 +91,11 @@ class Exercise:
         self.facts.append(fact)
         return fact
 
-    def check(self, answer):
+    def check(self, answer: Any) -> None:
         """Print whether the answer is right, or the first fact that it violates. Never raises."""
         print(self.verdict(answer))
 
-    def verdict(self, answer) -> str:
+    def verdict(self, answer: Any) -> str:
         """What :meth:`check` prints."""
         try:
             if answer is Ellipsis or answer is None or (callable(answer) and _is_stub(answer)):
@@ -111,16 +113,17 @@ class Exercise:
             return f"✗ {self.name}: your code ran into a problem: {type(error).__name__}: {error}"
         return f"✓ {self.name}: right"
 
-    def hint(self):
+    def hint(self) -> None:
         """Print the next hint; after the last, the last again."""
         k = min(self._hints_given, len(self.hints) - 1)
         self._hints_given += 1
         print(f"hint {k + 1} of {len(self.hints)}: {self.hints[k]}")
 
-    def solution(self):
+    def solution(self) -> None:
         """Print the solution, and why it is right."""
         code = textwrap.dedent(inspect.getsource(self.answer)).rstrip()
-        print(code[re.search("^def ", code, re.MULTILINE).start() :])  # without the decorator, which holds the hints
+        # without the decorator, which holds the hints
+        print(re.split("^(?=def )", code, maxsplit=1, flags=re.MULTILINE)[-1])
         print(f"\nWhy: {self.why}")
 
 

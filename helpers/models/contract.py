@@ -6,10 +6,11 @@ A model of ten lines will do: a ``torch.nn.Module`` with what :class:`Generator`
 
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from helpers.data.dataset import Dataset, as_floats
 
@@ -25,14 +26,18 @@ class Generator(Protocol):
     bound: str | None
     """What log_prob is: "exact", "IWAE-50", "ELBO", "density"; None where a model has no likelihood, like a GAN."""
 
-    def loss(self, batch, **objective) -> tuple[torch.Tensor, dict]:
+    def loss(self, batch: tuple[Tensor, Tensor | None], **objective: Any) -> tuple[Tensor, dict]:
         """What training minimises, for a batch (x, c), and figures to report: means over the examples, in nats."""
 
-    def sample(self, n: int, c=None, generator: torch.Generator | None = None, **options) -> torch.Tensor:
+    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None,
+               **options: Any) -> Tensor:
         """n examples, under conditions c (n,) if there are labels. Options that it does not know, it ignores."""
 
-    def log_prob(self, x, c=None, generator: torch.Generator | None = None) -> torch.Tensor:
+    def log_prob(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """log p(x|c) of each example, or a bound on it: (N,), in nats. Never called where ``bound`` is None."""
+
+
+Model = Any  # a torch.nn.Module with what Generator lists: no type says both at once
 
 
 class Examples(NamedTuple):
@@ -40,10 +45,10 @@ class Examples(NamedTuple):
 
     x: np.ndarray
     c: np.ndarray | None
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count, which nobody asks for here
 
 
-def examples(model, data: Dataset, split: str, rows: np.ndarray | None = None) -> Examples:
+def examples(model: Model, data: Dataset, split: str, rows: np.ndarray | None = None) -> Examples:
     """One split as the model takes it: examples, or sets of them. ``rows`` are taken instead of all of the split's."""
     if getattr(model, "sets", False):
         sets = data.sets(split, dense=False)
@@ -53,7 +58,7 @@ def examples(model, data: Dataset, split: str, rows: np.ndarray | None = None) -
 
 
 @torch.no_grad()
-def log_prob(model, found: Examples, seed: int = 0, batch_size: int = 250) -> np.ndarray:
+def log_prob(model: Model, found: Examples, seed: int = 0, batch_size: int = 250) -> np.ndarray:
     """log p of each row of ``found``, or the bound that ``model.bound`` names: (N,), in nats."""
     device, parts = next(model.parameters()).device, []
     generator = torch.Generator(device).manual_seed(seed)
@@ -65,8 +70,8 @@ def log_prob(model, found: Examples, seed: int = 0, batch_size: int = 250) -> np
 
 
 @torch.no_grad()
-def sample(model, n: int, c: np.ndarray | None = None, generator: torch.Generator | None = None,
-           **options) -> np.ndarray:
+def sample(model: Model, n: int, c: np.ndarray | None = None, generator: torch.Generator | None = None,
+           **options: Any) -> np.ndarray:
     """n examples under the conditions c, labels (n,) or real numbers (n, C), if there are any: (n, …)."""
     device = next(model.parameters()).device
     if device.type != "cpu" and generator is not None:  # a GPU draws from generators of its own
@@ -87,7 +92,8 @@ def understood(function: Callable, options: dict) -> dict:
     return {name: value for name, value in options.items() if name in {p.name for p in parameters}}
 
 
-def tensor(array, rows=slice(None), device: torch.device | str = "cpu") -> torch.Tensor | None:
+def tensor(array: np.ndarray | None, rows: np.ndarray | slice = slice(None),
+           device: torch.device | str = "cpu") -> Tensor | None:
     """Rows of an array as a model takes them: bytes as 0 to 1, real numbers as float32, symbols as they are."""
     if array is None:
         return None

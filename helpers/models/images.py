@@ -5,10 +5,13 @@ own there are networks for any size, grey or in colour.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import nn
-from torch.distributions import Bernoulli, Normal
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Normal
 from torch.nn.functional import cross_entropy, one_hot
 
 from helpers.models.layers import gelu_mlp, mlp, to_normal
@@ -81,12 +84,12 @@ class ConvDecoder(nn.Module):
 class ConditionalEncoder(nn.Module):
     """x (N, D) and a label c (N,) of C to a Normal distribution over codes (N, K)."""
 
-    def __init__(self, D, C, hidden, K):
+    def __init__(self, D: int, C: int, hidden: Sequence[int], K: int):
         super().__init__()
         self.labels = C
         self.net = gelu_mlp([D + C, *hidden, 2 * K])
 
-    def forward(self, x, c):
+    def forward(self, x: Tensor, c: Tensor) -> Normal:
         return to_normal(self.net(torch.cat([x, one_hot(c, self.labels).to(x.dtype)], dim=1)))
 
 
@@ -97,7 +100,8 @@ class ConditionalDecoder(nn.Module):
     which should be about what images differ from it: far too large, and the code is given up at once.
     """
 
-    def __init__(self, K, C, hidden, D, average=None, sigma=1.0):
+    def __init__(self, K: int, C: int, hidden: Sequence[int], D: int, average: ArrayLike | None = None,
+                 sigma: float = 1.0):
         super().__init__()
         self.code = nn.Linear(K, hidden[0])
         self.label = nn.Embedding(C, hidden[0])
@@ -107,13 +111,13 @@ class ConditionalDecoder(nn.Module):
             self.average.weight.copy_(torch.zeros(C, D) if average is None else torch.as_tensor(average))
         self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)))
 
-    def forward(self, z, c):
+    def forward(self, z: Tensor, c: Tensor) -> Normal:
         mean = self.average(c) + self.net(self.code(z) + self.label(c))  # (N, D)
         # Kept from collapsing onto what the model knows by heart.
         return Normal(mean, torch.exp(self.log_sigma.clamp(min=-3.0)))
 
     @torch.no_grad()
-    def start_from(self, average, sigma: float) -> None:
+    def start_from(self, average: ArrayLike, sigma: float) -> None:
         """Let learning start from the average training example of each label (C, D), and from a sigma."""
         self.average.weight.copy_(torch.as_tensor(average).float().reshape(self.average.weight.shape))
         self.log_sigma.fill_(math.log(sigma))
@@ -131,7 +135,8 @@ class ImageEncoder(nn.Module):
     layer, which is told the label, too, sees all that is left. Sides are padded with zeros until they can be halved.
     """
 
-    def __init__(self, shape, C, K, channels=16, hidden=256, dropout=0.0):
+    def __init__(self, shape: Sequence[int], C: int, K: int, channels: int = 16, hidden: int = 256,
+                 dropout: float = 0.0):
         super().__init__()
         self.planes, *self.sides = (1, *shape)[-3:]
         levels = halvings(*self.sides)
@@ -146,7 +151,7 @@ class ImageEncoder(nn.Module):
         self.label = nn.Embedding(C, hidden)
         self.net = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, 2 * K))
 
-    def forward(self, x, c):
+    def forward(self, x: Tensor, c: Tensor) -> Normal:
         (height, width), (tall, wide) = self.sides, self.padded
         x = x.reshape(-1, self.planes, height, width)
         h = self.convolutions(nn.functional.pad(x, (0, wide - width, 0, tall - height)))
@@ -163,8 +168,9 @@ class ImageDecoder(nn.Module):
     of an example where it is not that of the image, such as (784,).
     """
 
-    def __init__(self, shape, C, K, channels=16, hidden=256, dropout=0.0, levels=True, average=None, sigma=0.3,
-                 example=None):
+    def __init__(self, shape: Sequence[int], C: int, K: int, channels: int = 16, hidden: int = 256,
+                 dropout: float = 0.0, levels: bool = True, average: ArrayLike | None = None, sigma: float = 0.3,
+                 example: Sequence[int] | None = None):
         super().__init__()
         planes, *self.sides = (1, *shape)[-3:]
         self.shape, self.levels = tuple(example or shape), levels
@@ -185,12 +191,12 @@ class ImageDecoder(nn.Module):
         self.average = nn.Parameter(average.reshape(C, *self.shape).clone())
         self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)))
 
-    def forward(self, z, c):
+    def forward(self, z: Tensor, c: Tensor) -> Distribution:
         maps = self.net(self.code(z) + self.label(c))[..., : self.sides[0], : self.sides[1]]
         return pixels(self.average[c] + maps.reshape(-1, *self.shape), self.log_sigma, self.levels)
 
     @torch.no_grad()
-    def start_from(self, average, sigma: float) -> None:
+    def start_from(self, average: ArrayLike, sigma: float) -> None:
         """Let learning start from the average training example of each label, and from a sigma."""
         self.average.copy_(torch.as_tensor(average).float().reshape(self.average.shape))
         self.log_sigma.fill_(math.log(sigma))
@@ -199,36 +205,37 @@ class ImageDecoder(nn.Module):
 class PlainImageEncoder(nn.Module):
     """The same as ImageEncoder without convolutions: images as rows of pixels, and layers that see all of them."""
 
-    def __init__(self, shape, C, K, hidden=(512, 256), dropout=0.0):
+    def __init__(self, shape: Sequence[int], C: int, K: int, hidden: Sequence[int] = (512, 256), dropout: float = 0.0):
         super().__init__()
         self.net = nn.Sequential(nn.Flatten(), nn.Dropout(dropout))
         self.plain = ConditionalEncoder(math.prod(shape), C, hidden, K)
 
-    def forward(self, x, c):
+    def forward(self, x: Tensor, c: Tensor) -> Normal:
         return self.plain(self.net(x), c)
 
 
 class PlainImageDecoder(nn.Module):
     """The same as ImageDecoder without convolutions."""
 
-    def __init__(self, shape, C, K, hidden=(256, 512), dropout=0.0, levels=True, average=None, sigma=0.3,
-                 example=None):
+    def __init__(self, shape: Sequence[int], C: int, K: int, hidden: Sequence[int] = (256, 512), dropout: float = 0.0,
+                 levels: bool = True, average: ArrayLike | None = None, sigma: float = 0.3,
+                 example: Sequence[int] | None = None):
         super().__init__()
         self.shape, self.levels = tuple(example or shape), levels
         average = None if average is None else torch.as_tensor(average).float().flatten(1)
         self.plain = ConditionalDecoder(K, C, hidden, math.prod(shape), average=average, sigma=sigma)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, z, c):
+    def forward(self, z: Tensor, c: Tensor) -> Distribution:
         mean = self.plain(self.dropout(z), c).mean.view(-1, *self.shape)
         return pixels(mean, self.plain.log_sigma, self.levels)
 
-    def start_from(self, average, sigma: float) -> None:
+    def start_from(self, average: ArrayLike, sigma: float) -> None:
         """As ImageDecoder."""
         self.plain.start_from(average, sigma)
 
 
-def pixels(mean, log_sigma, levels: bool):
+def pixels(mean: Tensor, log_sigma: Tensor, levels: bool) -> Distribution:
     """Normals for pixels, in 256 bins where images have grey ``levels`` from 0 to 1."""
     sigma = torch.exp(log_sigma.clamp(min=-5.0))  # kept from collapsing onto what the model knows by heart
     return GreyLevels(mean, sigma) if levels else Normal(mean, sigma, validate_args=False)
@@ -237,7 +244,7 @@ def pixels(mean, log_sigma, levels: bool):
 class Reader(nn.Module):
     """A classifier for images of 28 × 28: which of C labels is this? Trained apart, to judge what others draw."""
 
-    def __init__(self, C, channels=24, hidden=128, dropout=0.3):
+    def __init__(self, C: int, channels: int = 24, hidden: int = 128, dropout: float = 0.3):
         super().__init__()
         self.net = nn.Sequential(
             nn.Unflatten(1, (1, 28, 28)),
@@ -253,16 +260,16 @@ class Reader(nn.Module):
             nn.Linear(hidden, C),
         )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.net(x)  # (N, C), log-odds
 
-    def loss(self, batch):
+    def loss(self, batch: Any) -> tuple[Tensor, dict]:
         """Cross-entropy in nats, and the share of labels read right."""
         logits = self(batch.x)
         right = (logits.argmax(dim=1) == batch.c).float().mean()
         return cross_entropy(logits, batch.c, label_smoothing=0.05), {"right": right}
 
     @torch.no_grad()
-    def read(self, x):
+    def read(self, x: Tensor) -> Tensor:
         """The likeliest label of each image (N, 784): (N,)."""
         return self(x).argmax(dim=1)

@@ -1,10 +1,13 @@
 """Pieces that networks for several senses share."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
-from torch import nn
-from torch.distributions import Normal
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
 from torch.nn.functional import one_hot
 
 
@@ -16,7 +19,7 @@ def mlp(sizes):
     return nn.Sequential(*layers[:-1])
 
 
-def gelu_mlp(sizes) -> nn.Sequential:
+def gelu_mlp(sizes: Sequence[int]) -> nn.Sequential:
     """Linear layers with GELU between them: faster to train than Tanh where networks are wide."""
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
@@ -24,7 +27,7 @@ def gelu_mlp(sizes) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def to_normal(h: torch.Tensor) -> Normal:
+def to_normal(h: Tensor) -> Normal:
     """2 K numbers for each example, (N, 2 K), as a Normal over codes (N, K): means, and logarithms of variances.
 
     Kept within what float32 can square and invert, however sure the encoder becomes.
@@ -36,14 +39,16 @@ def to_normal(h: torch.Tensor) -> Normal:
 class Unlabelled(nn.Module):
     """A network that asks for a label, for data that have none: the label is always 0."""
 
+    network: Any
+
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x, c=None):
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         return self.network(x, torch.zeros(len(x), dtype=torch.long, device=x.device))
 
-    def start_from(self, average, sigma: float) -> None:
+    def start_from(self, average: ArrayLike, sigma: float) -> None:
         """As the decoder inside does."""
         self.network.start_from(average, sigma)
 
@@ -51,14 +56,17 @@ class Unlabelled(nn.Module):
 class Labelled(nn.Module):
     """A network of texts, whose condition is real numbers, for labels c (N,) of C: each is one of C numbers."""
 
+    network: Any
+
     def __init__(self, network: nn.Module, C: int):
         super().__init__()
         self.network, self.labels = network, C
         self.autoregressive = getattr(network, "autoregressive", False)
 
-    def forward(self, x, c, *seen):
+    def forward(self, x: Tensor, c: Tensor, *seen: Tensor) -> Distribution:
         return self.network(x, one_hot(c, self.labels).float(), *seen)
 
-    def generate(self, z, c=None, generator=None, **options):
+    def generate(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+                 **options: Any) -> Tensor:
         """As the decoder inside does."""
         return self.network.generate(z, one_hot(c, self.labels).to(z.dtype), generator, **options)

@@ -5,9 +5,10 @@ Bernoulli, Normal and Categorical come from ``torch.distributions``; the one for
 
 import functools
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 from torch import distributions as D
 from torch.distributions import constraints
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -22,14 +23,15 @@ class DiscretisedNormal(D.Distribution):
     """
 
     arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.nonnegative_integer
+    support: ClassVar[constraints.Constraint] = constraints.nonnegative_integer
 
-    def __init__(self, loc, scale, levels: int = 256, validate_args=False):
+    def __init__(self, loc: Tensor | float, scale: Tensor | float, levels: int = 256,
+                 validate_args: bool | None = False):
         self.loc, self.scale = torch.broadcast_tensors(torch.as_tensor(loc), torch.as_tensor(scale))
         self.levels = levels
         super().__init__(self.loc.shape, validate_args=validate_args)
 
-    def log_prob(self, value):
+    def log_prob(self, value: Tensor) -> Tensor:
         """log P(value), for value of whole numbers in the shape of loc; in nats."""
         value = value.to(torch.promote_types(self.loc.dtype, torch.float32))
         step = 1 / (self.levels - 1)
@@ -46,13 +48,13 @@ class DiscretisedNormal(D.Distribution):
         rest = torch.log(-torch.expm1(torch.where(open_ended, -1.0, ratio)))
         return log_b + torch.where(open_ended, 0.0, rest)
 
-    def sample_with(self, generator=None):
+    def sample_with(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw for each element, whole numbers as floats."""
         value = self.loc + self.scale * noise_like(self.loc, generator)
         return (value * (self.levels - 1)).round().clamp(0, self.levels - 1)
 
     @property
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean of the Normal, in levels."""
         return (self.loc * (self.levels - 1)).clamp(0, self.levels - 1)
 
@@ -63,9 +65,9 @@ class GreyLevels(DiscretisedNormal):
     Values between two levels count as the nearer one. Several times faster to learn from than DiscretisedNormal.
     """
 
-    support = constraints.unit_interval
+    support: ClassVar[constraints.Constraint] = constraints.unit_interval
 
-    def log_prob(self, value):
+    def log_prob(self, value: Tensor) -> Tensor:
         """log P(value) in the shape of loc, in nats: a probability, and so at most 0."""
         top = self.levels - 1
         level = (value.to(self.loc.dtype) * top).round()
@@ -73,12 +75,12 @@ class GreyLevels(DiscretisedNormal):
         upper = ((level + 0.5) / top - self.loc) / self.scale
         return LogMass.apply(lower.masked_fill(level <= 0, -math.inf), upper.masked_fill(level >= top, math.inf))
 
-    def sample_with(self, generator=None):
+    def sample_with(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw for each element, from 0 to 1."""
         return super().sample_with(generator) / (self.levels - 1)
 
     @property
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean of the Normal, kept between 0 and 1."""
         return self.loc.clamp(0, 1)
 
@@ -91,7 +93,7 @@ class LogMass(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, lower, upper):
+    def forward(ctx: Any, lower: Tensor, upper: Tensor) -> Tensor:
         mirror = lower + upper > 0  # log Φ keeps its digits in the lower tail
         a, b = torch.where(mirror, -upper, lower), torch.where(mirror, -lower, upper)
         log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
@@ -101,13 +103,13 @@ class LogMass(torch.autograd.Function):
         return mass
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         lower, upper, mass = ctx.saved_tensors
         slope = lambda x: gradient * torch.exp(-0.5 * x.square() - 0.5 * math.log(2 * math.pi) - mass)
         return -slope(lower), slope(upper)
 
 
-def log_ndtr(x):
+def log_ndtr(x: Tensor) -> Tensor:
     """log Φ(x), Φ being the standard normal distribution function, with gradients that hold in the far tail.
 
     Those of ``torch.special.log_ndtr`` are zero or infinite there, in float32 from about x = -10,000.
@@ -117,12 +119,12 @@ def log_ndtr(x):
     return torch.where(x < -1, tail, torch.log1p(-torch.special.erfc(high / math.sqrt(2)) / 2))
 
 
-def noise_like(tensor, generator=None):
+def noise_like(tensor: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Standard normal noise in the shape, type and place of ``tensor``."""
     return torch.randn(tensor.shape, dtype=tensor.dtype, device=tensor.device, generator=generator)
 
 
-def reparameterised(q, generator=None):
+def reparameterised(q: D.Distribution, generator: torch.Generator | None = None) -> Tensor:
     """A draw from q through which gradients flow; Normals take their noise from ``generator``."""
     if isinstance(q, D.Normal):
         return q.loc + q.scale * noise_like(q.loc, generator)
@@ -131,7 +133,7 @@ def reparameterised(q, generator=None):
 
 @functools.singledispatch
 @torch.no_grad()
-def draw(distribution, generator=None):
+def draw(distribution: D.Distribution, generator: torch.Generator | None = None) -> Tensor:
     """A draw from any distribution of this module, with randomness from ``generator``; without gradients."""
     if hasattr(distribution, "sample_with"):
         return distribution.sample_with(generator)
@@ -157,19 +159,19 @@ def _(distribution: D.Categorical, generator=None):
     return torch.multinomial(flat, 1, generator=generator).reshape(distribution.batch_shape)
 
 
-def expected(distribution):
+def expected(distribution: D.Distribution) -> Tensor:
     """What to show of a distribution over data: probabilities of ink, means, or the likeliest symbol."""
     if isinstance(distribution, D.Categorical):
         return distribution.logits.argmax(dim=-1)
     return distribution.mean
 
 
-def per_example(values):
+def per_example(values: Tensor) -> Tensor:
     """Sum over all dimensions but the first: (N, …) to (N,)."""
     return values.flatten(1).sum(dim=1) if values.dim() > 1 else values
 
 
-def log_likelihood(distribution, x):
+def log_likelihood(distribution: D.Distribution, x: Tensor) -> Tensor:
     """log p(x) of each example, summed over its dimensions: (N,), in nats.
 
     For Bernoullis without the detour over a log_prob for every pixel and its sign: a few per cent of a step.
@@ -180,7 +182,7 @@ def log_likelihood(distribution, x):
     return per_example(distribution.log_prob(x))
 
 
-def kl_to_standard_normal(q, z):
+def kl_to_standard_normal(q: D.Distribution, z: Tensor) -> Tensor:
     """KL(q || N(0, 1)) of each number of the code: (N, K), in nats; z is a draw from q.
 
     In closed form for a Normal (notebook 03); else log q(z) - log p(z), an unbiased estimate from one draw.

@@ -10,9 +10,11 @@ with h′ the history without its oldest symbol, and types(h) the number of diff
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from helpers.data.dataset import DataError
 from helpers.data.text import END, PAD, UNKNOWN
@@ -30,10 +32,10 @@ class NGram:
         if order < 1:
             raise ValueError(f"order is {order}; give at least 1, where symbols do not depend on each other.")
         self.order, self.symbols = order, symbols
-        self.counts = defaultdict(Counter)  # history -> symbol -> how often it followed
-        self._known = {}
+        self.counts: dict[tuple, Counter] = defaultdict(Counter)  # history -> symbol -> how often it followed
+        self._known: dict[tuple, np.ndarray] = {}
 
-    def fit(self, x) -> "NGram":
+    def fit(self, x: ArrayLike) -> "NGram":
         """Count the texts x (N, T). What was counted before stays."""
         rows = _rows(x)
         for row in rows:
@@ -43,7 +45,7 @@ class NGram:
         self._known.clear()
         return self
 
-    def probabilities(self, history=()) -> np.ndarray:
+    def probabilities(self, history: Iterable[int] = ()) -> np.ndarray:
         """P(symbol | history) of every symbol: (V,). Of the history, as many as count are used: the last n - 1."""
         history = tuple(int(symbol) for symbol in history)
         return self._probabilities(history[len(history) - min(self.order - 1, len(history)) :]).copy()
@@ -63,14 +65,15 @@ class NGram:
             self._known[history] = p
         return self._known[history]
 
-    def log_prob(self, x) -> np.ndarray:
+    def log_prob(self, x: ArrayLike) -> np.ndarray:
         """log P of each text of x (N, T), its end included and padding not: (N,), in nats; exact."""
         return np.array([
             sum(math.log(self._probabilities(row[max(0, t - self.order + 1) : t])[row[t]]) for t in range(1, len(row)))
             for row in _rows(x)
         ])
 
-    def sample(self, n: int, rng: np.random.Generator, temperature: float = 1.0, top_p: float = 1.0, longest: int = 64):
+    def sample(self, n: int, rng: np.random.Generator, temperature: float = 1.0, top_p: float = 1.0,
+               longest: int = 64) -> np.ndarray:
         """n texts (n, longest) of symbols, drawn one after the other; an unknown symbol is never drawn.
 
         ``temperature`` and ``top_p`` as in ``probabilities`` of helpers.models.texts. A text that reaches ``longest``
@@ -78,7 +81,7 @@ class NGram:
         """
         x = np.full((n, longest), PAD)
         for row in x:
-            history = (END,)
+            history: tuple[int, ...] = (END,)
             for t in range(longest):
                 p = torch.from_numpy(self.probabilities(history))
                 p[UNKNOWN] = 0.0

@@ -3,8 +3,11 @@
 What the encoder says of each member, a Normal, is multiplied with the prior; the KL divergence counts once a set.
 """
 
+from typing import Any
+
 import torch
-from torch.distributions import Normal
+from torch import Tensor
+from torch.distributions import Distribution, Normal
 
 from helpers.models.likelihoods import draw, expected, log_likelihood
 from helpers.models.vae import VAE, priced
@@ -18,29 +21,29 @@ class SetVAE(VAE):
 
     sets = True
 
-    def posterior(self, x, c=None):
+    def posterior(self, x: Tensor, c: Tensor | None = None) -> Normal:
         """q(z|x, c) of each set, from all members that are there: a Normal over codes (N, K)."""
         here = c >= 0  # (N, M)
         q = self.encoder(x.flatten(0, 1), c.clamp(min=0).flatten())  # (N · M, K)
-        return product_of_normals(*(part.unflatten(0, c.shape) for part in (q.loc, q.scale)), here)
+        return product_of_normals(q.loc.unflatten(0, c.shape), q.scale.unflatten(0, c.shape), here)
 
-    def decode(self, z, c=None, x=None):
+    def decode(self, z: Tensor, c: Tensor | None = None, x: Tensor | None = None) -> Distribution:
         """p(x|z, c): a distribution over N · M members, set after set."""
         x = None if x is None else x.flatten(0, 1)
         return super().decode(z.repeat_interleave(c.shape[1], dim=0), c.clamp(min=0).flatten(), x)
 
-    def expect(self, z, c=None):
+    def expect(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """What the decoder expects; c is (N, M), or (M,) for every code under every condition."""
         c = c.expand(len(z), -1)
         return expected(self.decode(z, c)).unflatten(0, c.shape)
 
-    def log_likelihood(self, z, x, c=None):
+    def log_likelihood(self, z: Tensor, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x|z, c) of all members that are there together: (N,), in nats."""
         each = log_likelihood(self.decode(z, c, x), x.flatten(0, 1)).view(c.shape)  # (N, M)
         return each.masked_fill(c < 0, 0.0).sum(dim=1)
 
-    def loss(self, batch, beta: float = 1.0, free_bits: float = 0.0, members: int | None = None,
-             seen: int | None = None):
+    def loss(self, batch: tuple[Tensor, Tensor | None], beta: float = 1.0, free_bits: float = 0.0,
+             members: int | None = None, seen: int | None = None) -> tuple[Tensor, dict]:
         """As :meth:`VAE.loss`, in nats per set.
 
         ``members`` of each set, drawn at random, stand for the whole (their nats count accordingly more), and the
@@ -54,12 +57,13 @@ class SetVAE(VAE):
         return priced(nll * present / (c >= 0).sum(dim=1).clamp(min=1), kl, beta, free_bits)
 
     @torch.no_grad()
-    def reconstruct(self, x, c=None):
+    def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """What the decoder makes of the mean code of each set, in the shape of x."""
         return super().reconstruct(x, c).unflatten(0, c.shape)
 
     @torch.no_grad()
-    def sample(self, n: int, c=None, generator=None, mean: bool = False, **options):
+    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None, mean: bool = False,
+               **options: Any) -> Tensor:
         """n sets, (n, M, …), each from one code drawn from the prior, under the conditions c, (M,) or (n, M)."""
         c = c.expand(n, -1)
         z = torch.randn(n, self.code, dtype=self.zero.dtype, device=self.zero.device, generator=generator)
@@ -83,7 +87,7 @@ def product_of_normals(mu, sigma, here=None) -> Normal:
     return Normal((precision * mu).sum(dim=1) / total, total.rsqrt(), validate_args=False)
 
 
-def draw_members(x, c, n: int):
+def draw_members(x: Tensor, c: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """n members of each set, drawn without replacement, in random order; a set that has fewer is filled with -1."""
     keys = torch.rand(c.shape, device=c.device).masked_fill(c < 0, -1.0)
     order = keys.topk(min(n, c.shape[1]), dim=1).indices  # (N, n)

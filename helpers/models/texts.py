@@ -6,10 +6,13 @@ vector of real numbers: a colour, a code, or both. An end stands before the firs
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
-from torch.distributions import Categorical
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.distributions import Categorical, Normal
 from torch.nn.functional import pad, softmax
 
 from helpers.data.text import END, PAD, UNKNOWN
@@ -22,11 +25,11 @@ class Text(Categorical):
     log_prob of x (N, T) is 0 where x is padding. x may be longer than T, if only padding is beyond.
     """
 
-    def __init__(self, logits):
+    def __init__(self, logits: Tensor):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # half precision would cost digits
         super().__init__(logits=without(logits, PAD), validate_args=False)
 
-    def log_prob(self, value):
+    def log_prob(self, value: Tensor) -> Tensor:
         """log p of each symbol, in nats, in the shape of value; 0 at padding."""
         T = self.logits.shape[-2]
         seen = value[..., :T].long()
@@ -36,31 +39,31 @@ class Text(Categorical):
         return pad(log_p, (0, value.shape[-1] - T))
 
 
-def without(logits, symbol):
+def without(logits: Tensor, symbol: int) -> Tensor:
     """Logits (…, V) that give one symbol the probability 0."""
     logits = logits.clone()
     logits[..., symbol] = -math.inf
     return logits
 
 
-def trim(x):
+def trim(x: Tensor) -> Tensor:
     """Rows of symbols (N, T) without the columns at the right in which all are padding; one column stays."""
     used = (x != PAD).any(dim=0).nonzero()
     return x[:, : int(used[-1]) + 1 if len(used) else 1]
 
 
-def before(x):
+def before(x: Tensor) -> Tensor:
     """What a model may look at when it predicts x (N, T): an end, then all symbols but the last."""
     return pad(x[:, :-1], (1, 0), value=END)
 
 
-def bits_per_character(log_prob, x) -> float:
+def bits_per_character(log_prob: ArrayLike, x: ArrayLike) -> float:
     """log p in nats of texts x (N, T), (N,), as bits for each of their characters; ends count, padding does not."""
     log_prob, x = torch.as_tensor(log_prob), torch.as_tensor(x)
     return -log_prob.detach().cpu().double().sum().item() / (x != PAD).sum().item() / math.log(2)
 
 
-def probabilities(logits, temperature: float = 1.0, top_p: float = 1.0):
+def probabilities(logits: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
     """What to draw the next symbol from: logits (…, V) to probabilities (…, V).
 
     Logits are divided by the temperature: below 1 the likely becomes likelier, at 0 certain. Then all is cut
@@ -80,7 +83,7 @@ def probabilities(logits, temperature: float = 1.0, top_p: float = 1.0):
     return torch.zeros_like(p).scatter(-1, order, ranked / ranked.sum(dim=-1, keepdim=True))
 
 
-def check_choice(temperature, top_p):
+def check_choice(temperature: float, top_p: float) -> None:
     """Refuse a temperature below 0 and a nucleus that is empty or more than everything."""
     if not temperature >= 0:
         raise ValueError(f"temperature is {temperature}; give 0 for the likeliest symbol, 1 for the model's own.")
@@ -109,16 +112,19 @@ class LanguageModel(nn.Module):
         self.spread, self.noise, self.drop_symbols = spread, noise, drop_symbols
 
     bound = "exact"
+    logits: Callable[..., Tensor]  # these three, each model has its own way of
+    begin: Callable[..., tuple]
+    step: Callable[..., tuple[Tensor, tuple]]
 
-    def predict(self, x, c=None) -> Text:
+    def predict(self, x: Tensor, c: Tensor | None = None) -> Text:
         """p(x_t | x_<t, c) for every t: the distributions from which each symbol of x (N, T) was to be guessed."""
         return Text(self.logits(trim(x), c))
 
-    def log_prob(self, x, c=None, generator=None):
+    def log_prob(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """log p(x|c) of each text of x (N, T), its end included and padding not: (N,), in nats; exact."""
         return self.predict(x, c).log_prob(x).sum(dim=1)
 
-    def loss(self, batch):
+    def loss(self, batch: tuple[Tensor, Tensor | None]) -> tuple[Tensor, dict]:
         """-log p(x|c) in nats per example, and in bits per character."""
         x, c = batch
         nats = -self.log_prob(x, c)
@@ -126,8 +132,8 @@ class LanguageModel(nn.Module):
         return nats.mean(), {"bits per character": nats.detach().sum() / (x != PAD).sum() / math.log(2)}
 
     @torch.no_grad()
-    def sample(self, n: int, c=None, generator=None, temperature: float = 1.0, top_p: float = 1.0, longest=None,
-               cache: bool = True):
+    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None,
+               temperature: float = 1.0, top_p: float = 1.0, longest: int | None = None, cache: bool = True) -> Tensor:
         """n texts (n, longest) of symbols, under conditions c, (n, C) or (C,) for all; unknown is never drawn.
 
         ``temperature`` and ``top_p`` as in :func:`probabilities`. A text that reaches ``longest`` has no end.
@@ -181,8 +187,8 @@ class GRULanguageModel(LanguageModel):
     The condition is mapped linearly twice: to the first h, and to what is added to every symbol's embedding.
     """
 
-    def __init__(self, symbols, hidden=128, embedding=64, condition=0, dropout=0.0, longest=64, spread=1.0,
-                 noise=0.0, drop_symbols=0.0):
+    def __init__(self, symbols: int, hidden: int = 128, embedding: int = 64, condition: int = 0, dropout: float = 0.0,
+                 longest: int = 64, spread: float = 1.0, noise: float = 0.0, drop_symbols: float = 0.0):
         super().__init__(symbols, condition, longest, spread, noise, drop_symbols)
         self.embedding = nn.Embedding(symbols, embedding)
         self.gru = nn.GRU(embedding, hidden, batch_first=True)
@@ -191,7 +197,7 @@ class GRULanguageModel(LanguageModel):
         if condition:
             self.to_state, self.to_input = nn.Linear(condition, hidden), nn.Linear(condition, embedding)
 
-    def begin(self, n, c=None):
+    def begin(self, n: int, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The state before the first symbol: h (1, n, hidden), and what the condition adds to inputs, (n, 1, E)."""
         c = self._conditioned(n, c)
         if c is None:
@@ -199,12 +205,12 @@ class GRULanguageModel(LanguageModel):
             return weight.new_zeros(1, n, self.gru.hidden_size), weight.new_zeros(n, 1, self.gru.input_size)
         return torch.tanh(self.to_state(c))[None], self.to_input(c)[:, None]
 
-    def step(self, symbol, state):
+    def step(self, symbol: Tensor, state: tuple) -> tuple[Tensor, tuple]:
         """The logits (n, V) of what follows symbol (n,), and the next state."""
         logits, h = self._run(symbol[:, None], state)
         return logits[:, 0], (h, state[1])
 
-    def logits(self, x, c=None):
+    def logits(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The logits (N, T, V) of all symbols of x (N, T), each from those before it."""
         return self._run(self._seen(x), self.begin(len(x), c))[0]
 
@@ -268,8 +274,11 @@ class Transformer(LanguageModel):
     The condition is mapped linearly to what is added to every symbol's embedding.
     """
 
-    def __init__(self, symbols, width=64, layers=2, heads=4, condition=0, dropout=0.0, longest=64, spread=1.0,
-                 noise=0.0, drop_symbols=0.0):
+    blocks: Any  # a ModuleList of Block
+
+    def __init__(self, symbols: int, width: int = 64, layers: int = 2, heads: int = 4, condition: int = 0,
+                 dropout: float = 0.0, longest: int = 64, spread: float = 1.0, noise: float = 0.0,
+                 drop_symbols: float = 0.0):
         super().__init__(symbols, condition, longest, spread, noise, drop_symbols)
         if width % heads:
             raise ValueError(f"width is {width} and heads {heads}; choose a width that the heads can share.")
@@ -282,21 +291,21 @@ class Transformer(LanguageModel):
         if condition:
             self.to_input = nn.Linear(condition, width)
 
-    def logits(self, x, c=None):
+    def logits(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The logits (N, T, V) of all symbols of x (N, T), each from those before it."""
         return self._run(self._seen(x), self._added(len(x), c))[0]
 
-    def begin(self, n, c=None):
+    def begin(self, n: int, c: Tensor | None = None) -> tuple:
         """The state before the first symbol: what the condition adds, (n, 1, width), and an empty cache."""
         return self._added(n, c), None
 
-    def step(self, symbol, state):
+    def step(self, symbol: Tensor, state: tuple) -> tuple[Tensor, tuple]:
         """The logits (n, V) of what follows symbol (n,), from the cache of keys and values, and the next state."""
         logits, cache = self._run(symbol[:, None], *state)
         return logits[:, 0], (state[0], cache)
 
     @torch.no_grad()
-    def attention_maps(self, x, c=None):
+    def attention_maps(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Who looks at whom while x (N, T) is predicted: (N, layers, heads, T, T).
 
         Row t is the prediction of symbol t; column s is what it looks at, symbol s - 1; column 0 is the start.
@@ -336,7 +345,8 @@ class TextEncoder(nn.Module):
     A recurrent network reads the text; the code is told the average of its states, padding left out.
     """
 
-    def __init__(self, symbols, K, hidden=128, embedding=64, condition=0, dropout=0.0, spread=1.0):
+    def __init__(self, symbols: int, K: int, hidden: int = 128, embedding: int = 64, condition: int = 0,
+                 dropout: float = 0.0, spread: float = 1.0):
         super().__init__()
         self.condition, self.spread = condition, spread
         self.embedding = nn.Embedding(symbols, embedding)
@@ -344,7 +354,7 @@ class TextEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden + condition, 2 * K)
 
-    def forward(self, x, c=None):
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Normal:
         x = trim(x)
         here = (x != PAD)[..., None]  # (N, T, 1)
         h = self.gru(self.dropout(self.embedding(x)))[0]  # (N, T, hidden)
@@ -366,17 +376,18 @@ class TextDecoder(nn.Module):
 
     autoregressive = True
 
-    def __init__(self, symbols, K, hidden=128, embedding=64, condition=0, dropout=0.0, longest=64, spread=1.0,
-                 drop_symbols=0.0):
+    def __init__(self, symbols: int, K: int, hidden: int = 128, embedding: int = 64, condition: int = 0,
+                 dropout: float = 0.0, longest: int = 64, spread: float = 1.0, drop_symbols: float = 0.0):
         super().__init__()
         self.condition, self.spread = condition, spread
         self.language = GRULanguageModel(symbols, hidden, embedding, K + condition, dropout, longest,
                                          drop_symbols=drop_symbols)
 
-    def forward(self, z, c, x):
+    def forward(self, z: Tensor, c: Tensor | None, x: Tensor) -> Text:
         return self.language.predict(x, self._told(z, c))
 
-    def generate(self, z, c=None, generator=None, temperature: float = 1.0, top_p: float = 1.0, longest=None):
+    def generate(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+                 temperature: float = 1.0, top_p: float = 1.0, longest: int | None = None) -> Tensor:
         """One text for each code z (N, K), symbol after symbol: (N, longest)."""
         return self.language.sample(len(z), self._told(z, c), generator, temperature, top_p, longest)
 

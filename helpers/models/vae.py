@@ -5,10 +5,11 @@ else about either. (Kingma and Welling, 2014.)
 """
 
 import math
+from typing import Any
 
 import torch
-from torch import nn
-from torch.distributions import Normal
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
 
 from helpers.models.likelihoods import (
     draw,
@@ -34,6 +35,9 @@ class VAE(nn.Module):
     """
 
     k = 100  # codes an example for the bound
+    encoder: Any  # of the rest mypy would know no more than that it is a Module or a Tensor
+    decoder: Any
+    zero: Tensor
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, code: int):
         super().__init__()
@@ -52,23 +56,24 @@ class VAE(nn.Module):
         """p(z), a standard Normal; it broadcasts to (N, K)."""
         return Normal(self.zero, self.zero + 1, validate_args=False)
 
-    def posterior(self, x, c=None):
+    def posterior(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         """q(z|x, c): a distribution over codes (N, K)."""
         return self.encoder(x, c)
 
-    def decode(self, z, c=None, x=None):
+    def decode(self, z: Tensor, c: Tensor | None = None, x: Tensor | None = None) -> Distribution:
         """p(x|z, c): a distribution over data."""
         return self.decoder(z, c, x) if self.autoregressive else self.decoder(z, c)
 
-    def expect(self, z, c=None):
+    def expect(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """What the decoder expects from codes z (N, K): probabilities or means, in the shape of x."""
         return expected(self.decode(z, c))
 
-    def log_likelihood(self, z, x, c=None):
+    def log_likelihood(self, z: Tensor, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x|z, c) in nats: (N,)."""
         return log_likelihood(self.decode(z, c, x), x)
 
-    def terms(self, x, c=None, generator=None, q=None):
+    def terms(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+              q: Distribution | None = None) -> tuple[Tensor, Tensor]:
         """-log p(x|z, c) (N,) for one drawn code each, and the KL divergence of each number of the code (N, K).
 
         ``q`` is the distribution to draw from, if it is not that of x and c.
@@ -77,7 +82,8 @@ class VAE(nn.Module):
         z = reparameterised(q, generator)
         return -self.log_likelihood(z, x, c), kl_to_standard_normal(q, z)
 
-    def elbo(self, x, c=None, generator=None, samples: int = 1):
+    def elbo(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+             samples: int = 1) -> tuple[Tensor, Tensor]:
         """The two terms of the negative ELBO, (nll, kl), each (N,), in nats per example."""
         nll, kl = self.terms(x, c, generator)
         for _ in range(samples - 1):
@@ -85,7 +91,8 @@ class VAE(nn.Module):
             nll, kl = nll + more[0], kl + more[1]  # the KL is drawn, too, where it has no formula
         return nll / samples, kl.sum(dim=1) / samples
 
-    def loss(self, batch, beta: float = 1.0, free_bits: float = 0.0):
+    def loss(self, batch: tuple[Tensor, Tensor | None], beta: float = 1.0, free_bits: float = 0.0) -> tuple[Tensor,
+             dict]:
         """What training minimises, and what to report: (loss, metrics), in nats per example.
 
         batch: (x, c). beta weighs the KL term (1 is the bound; Higgins et al., 2017). free_bits: nats that
@@ -94,7 +101,8 @@ class VAE(nn.Module):
         x, c = batch
         return priced(*self.terms(x, c), beta, free_bits)
 
-    def log_prob(self, x, c=None, generator=None, k: int | None = None):
+    def log_prob(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+                 k: int | None = None) -> Tensor:
         """The importance-weighted bound on log p(x|c) from k codes each: (N,), in nats; k = 1 is the ELBO.
 
         Burda, Grosse and Salakhutdinov (2016). At most log p(x) on average, and rising towards it with k, by
@@ -109,12 +117,13 @@ class VAE(nn.Module):
         return total - math.log(k)
 
     @torch.no_grad()
-    def reconstruct(self, x, c=None):
+    def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """What the decoder makes of the mean code of x: probabilities, means or symbols, in the shape of x."""
         return expected(self.decode(self.posterior(x, c).mean, c, x))
 
     @torch.no_grad()
-    def sample(self, n: int, c=None, generator=None, mean: bool = False, **options):
+    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None, mean: bool = False,
+               **options: Any) -> Tensor:
         """n examples from codes drawn from the prior; with ``mean``, what the decoder expects, not a draw.
 
         Options, such as a temperature, are for decoders that write symbol after symbol.
@@ -126,7 +135,7 @@ class VAE(nn.Module):
         return expected(p) if mean else draw(p, generator)
 
 
-def priced(nll, kl, beta: float, free_bits: float):
+def priced(nll: Tensor, kl: Tensor, beta: float, free_bits: float) -> tuple[Tensor, dict]:
     """The loss and its metrics, from -log p(x|z) (N,) and the KL of each number of the code (N, K); see VAE.loss."""
     nll, spent = nll.mean(), kl.mean(dim=0)  # over the batch first, so that single examples may differ
     kl = spent.sum()

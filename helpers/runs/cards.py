@@ -1,18 +1,19 @@
 """What is said of data, of a model, and of a run: cards that JSON can hold, and sentences."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
 from helpers import senses
 from helpers.build import family
 from helpers.data.dataset import Dataset
+from helpers.models.contract import Model
 from helpers.senses.numbers import value_range
 
 
 def data_card(data: Dataset) -> dict:
     """What is in a data set: how much was found, what was left out and why, labels, splits, values, licence."""
-    labelled = data.c is not None and data.c.ndim == 1
     card = {
         "name": data.name,
         "kind": data.kind or "image",
@@ -27,7 +28,7 @@ def data_card(data: Dataset) -> dict:
         "notes": [note for note in data.notes if not note.startswith("left out: ")],
         "licence": "unknown",
     }
-    if labelled:
+    if data.c is not None and data.c.ndim == 1:
         names = data.names or tuple(map(str, range(int(data.c.max()) + 1)))
         card["labels"] = {name: int(n) for name, n in zip(names, np.bincount(data.c, minlength=len(names)))}
     if data.group is not None:
@@ -37,7 +38,7 @@ def data_card(data: Dataset) -> dict:
     return card
 
 
-def sentence(model, card: dict) -> str:
+def sentence(model: Model, card: dict) -> str:
     """What a model is, from its plan and the card of its data."""
     plan, numbers = model.plan, sum(p.numel() for p in model.parameters())
     return f"{family(plan['model']).says(plan)}; {numbers:,} parameters; learnt from {card['name']}"
@@ -55,7 +56,9 @@ def limits(data: Dataset, card: dict, figures: dict, plan: dict) -> list[str]:
     if card["splits"]["test"] < 50:
         found.append(f"Scored on {card['splits']['test']} test examples only: figures are rough.")
     found += senses.sense(card["kind"]).limits(plan)
-    counts = Counter(data.c[data.rows["train"]].tolist()) if data.names else Counter()
+    counts: Counter[int] = Counter()
+    if data.c is not None and data.names:
+        counts.update(data.c[data.rows["train"]].tolist())
     few = [name for i, name in enumerate(data.names) if counts[i] < 10]
     if few:
         shown = ", ".join(few[:5]) + (" and others" if len(few) > 5 else "")
@@ -63,7 +66,7 @@ def limits(data: Dataset, card: dict, figures: dict, plan: dict) -> list[str]:
     return [*found, figures["copies"]["verdict"]]
 
 
-def lines(run) -> list[str]:
+def lines(run: Any) -> list[str]:
     """What ``info`` prints of a ``Run``."""
     card, report, score = run.card, run.report, run.report["score"]
     rows = [(name, b["nats"], b["bits"]) for name, b in score["baselines"].items()]

@@ -12,8 +12,10 @@ import math
 import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +46,7 @@ class Run:
     """
 
     path: Path
-    model: torch.nn.Module
+    model: contract.Model
     card: dict
     report: dict
     history: training.History
@@ -80,7 +82,8 @@ class Run:
             raise DataError(f"{origin['path']}: holds other data than the run {self.path} was made of; give data=….")
         return data
 
-    def sample(self, n: int = 16, label=None, generator: torch.Generator | None = None, **options) -> sheets.Samples:
+    def sample(self, n: int = 16, label: str | int | None = None, generator: torch.Generator | None = None,
+               **options: Any) -> sheets.Samples:
         """n samples, of one label (its name or number), or of all in turn, each code under every label.
 
         options: those of the model, such as ``temperature``. Unless they say otherwise, images and spectrograms are
@@ -100,7 +103,8 @@ class Run:
         """The check for copying; see :func:`helpers.runs.scores.copies`."""
         return scores.copies(self.model, self.data if data is None else data, n)
 
-    def sheet(self, out, n: int = 16, label=None, generator: torch.Generator | None = None) -> list[Path]:
+    def sheet(self, out: str | Path, n: int = 16, label: str | int | None = None,
+              generator: torch.Generator | None = None) -> list[Path]:
         """Draw n samples and write them; see :func:`helpers.runs.sheets.sheet`."""
         return sheets.sheet(self.sample(n, label, generator), out, self.kind, run=self.path)
 
@@ -109,7 +113,7 @@ class Run:
         print("\n".join(cards.lines(self)))
 
 
-def load(out, data: Dataset | None = None) -> Run:
+def load(out: str | Path, data: Dataset | None = None) -> Run:
     """The finished run in the folder ``out``. Raises RunError, in one sentence, if there is none or it is damaged."""
     out = Path(out)
     if not out.is_dir():
@@ -134,28 +138,28 @@ def load(out, data: Dataset | None = None) -> Run:
     return Run(out, model, card, report, history, data)
 
 
-def begun_with(out) -> dict:
+def begun_with(out: str | Path) -> dict:
     """How the run in the folder ``out`` was begun, for what a later call leaves out; an empty dict if there is none."""
     return disk.read_record(Path(out) / "run.json").get("settings", {})
 
 
 def fit(
-    data,
-    out,
+    data: Dataset | str | Path,
+    out: str | Path,
     *,
     minutes: float | None = None,
     epochs: int | None = None,
     more: float | None = None,
     model: str | None = None,
     seed: int | None = None,
-    start_from=None,
+    start_from: str | Path | None = None,
     device: str | None = None,
     settings: dict | None = None,
     k: int = 50,
     save_every: float = 5.0,
     quiet: bool = False,
     lines: bool = True,
-    **choices,
+    **choices: Any,
 ) -> Run:
     """Train a model for ``data`` (a Dataset, or the path of one), and leave it in the folder ``out``.
 
@@ -191,6 +195,9 @@ def fit(
     if all(phase["done"] for phase in phases):
         if more is None:
             say(f"{out} is finished; train on with --more MINUTES (more=…), or choose another folder.")
+            if team.first and "training.json" in place.made:  # it was killed while it tidied up
+                with contextlib.suppress(disk.DiskError), place:
+                    _tidy(place)
             return load(out, data)
         phases = [*phases, {"minutes": more, "done": False}]
     elif minutes is not None:
@@ -218,7 +225,7 @@ class _Fit:
     k: int
     save_every: float
     team: Team
-    say: object
+    say: Callable[[str], None]
 
     def run(self, device, **progress) -> Run:
         """Train the last phase, measure, and write everything."""
@@ -306,8 +313,13 @@ class _Fit:
         place.write("report.json", (json.dumps(run.report, indent=1) + "\n").encode())
         self.phases[-1]["done"] = True
         place.note(phases=self.phases)
-        checkpoints.remove(place.folder / "training")
-        place.remove("training.json")
+        _tidy(place)
+
+
+def _tidy(place):
+    """Delete the training state of a run that is done."""
+    checkpoints.remove(place.folder / "training")
+    place.remove("training.json")
 
 
 def _agreed(out, record, wanted):
@@ -347,11 +359,11 @@ def fingerprint(data: Dataset) -> str:
     """A short name for the data: equal for equal examples and splits."""
     digest = hashlib.sha256(repr((data.x.shape, data.names)).encode())
     for i in range(0, len(data.x), 1000):
-        digest.update(np.ascontiguousarray(data.x[i : i + 1000]))
+        digest.update(np.ascontiguousarray(data.x[i : i + 1000]).data)
     for rows in data.rows.values():
-        digest.update(np.ascontiguousarray(rows))
+        digest.update(np.ascontiguousarray(rows).data)
     if data.c is not None:
-        digest.update(np.ascontiguousarray(data.c))
+        digest.update(np.ascontiguousarray(data.c).data)
     return digest.hexdigest()[:16]
 
 

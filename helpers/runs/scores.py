@@ -15,7 +15,7 @@ MOST_SCORED = 1000  # test examples that are scored, drawn at random where there
 MOST_COMPARED = 20_000  # training examples that samples are compared with
 
 
-def score(model, data: Dataset, k: int | None = None, split: str = "test", seed: int = 0) -> dict:
+def score(model: contract.Model, data: Dataset, k: int | None = None, split: str = "test", seed: int = 0) -> dict:
     """-log p(x|c) on held-out data, or the bound on it that the model has, with the baselines beside it.
 
     nats per example, with the standard error of their mean; bits per dimension, or per character (the end counts).
@@ -55,7 +55,8 @@ def baselines(data: Dataset, split: str = "test", seed: int = 0, plan: dict | No
     return senses.sense(data.kind).baselines(data, scored_rows(data, split, seed), plan, seed)
 
 
-def copies(model, data: Dataset, n: int = 100, seed: int = 0, samples: np.ndarray | None = None) -> dict:
+def copies(model: contract.Model, data: Dataset, n: int = 100, seed: int = 0,
+           samples: np.ndarray | None = None) -> dict:
     """Has the model learned examples by heart? See ``helpers.evaluation.copies``, which judges n samples.
 
     ``samples`` (n, …) are judged instead of drawn ones.

@@ -6,7 +6,7 @@ import json
 import os
 import unicodedata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ class Samples(NamedTuple):
     labels: list[str] | None
 
 
-def draw(model, n: int, labels: int = 0, label: int | None = None, generator: torch.Generator | None = None,
-         **options) -> tuple[np.ndarray, np.ndarray | None]:
+def draw(model: contract.Model, n: int, labels: int = 0, label: int | None = None,
+         generator: torch.Generator | None = None, **options: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """n examples of one label, or of all ``labels`` in turn, with the same noise under each: (n, …), (n,) or None.
 
     So a model with codes draws each code under every label.
@@ -47,7 +47,7 @@ def draw(model, n: int, labels: int = 0, label: int | None = None, generator: to
     return np.stack(columns, axis=1).reshape(each * labels, *columns[0].shape[1:])[:n], np.arange(n) % labels
 
 
-def label_number(label, names: tuple[str, ...]) -> int:
+def label_number(label: str | int, names: tuple[str, ...]) -> int:
     """The number of a label that is given by name, or by number. Raises ValueError, naming those that there are."""
     if not names:
         raise ValueError(f"The model has no labels, and {label!r} was asked for; leave out the label.")
@@ -61,7 +61,8 @@ def label_number(label, names: tuple[str, ...]) -> int:
     raise ValueError(f"There is no label {label!r}; choose among {shown}.")
 
 
-def sheet(samples: Samples, out, kind: str, columns: int | None = None, run: Path | None = None) -> list[Path]:
+def sheet(samples: Samples, out: str | Path, kind: str, columns: int | None = None,
+          run: Path | None = None) -> list[Path]:
     """Write samples: images to OUT.png; sounds to OUT.png, their spectrograms, and OUT-01.flac, …; texts to OUT.txt.
 
     Where every label comes in turn, one code stands below the other, and a row is a label. A file that is there

@@ -22,4 +22,4 @@ __all__ = [
     "SGD", "VAE", "Adam", "Linear", "Sequential", "Tanh", "bernoulli_nll", "e_step", "elbo", "fit", "fit_mixture",
     "gaussian_kl", "gaussian_nll", "iwae", "log_joint", "logsumexp", "m_step", "mixture_nll", "mlp",
     "numerical_gradient", "pack", "relative_error", "sample", "sample_mixture", "sigmoid", "softplus",
-]  # fmt: skip
+]

@@ -16,8 +16,11 @@ sense is one more module, and one more name in ``SENSES``.
 import inspect
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +28,9 @@ from helpers.data import files, folders
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.files import shown
 from helpers.senses import image, sound, text
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.figure import Figure
 
 SENSES: dict[str, ModuleType] = {"image": image, "sound": sound, "text": text}
 
@@ -36,7 +42,8 @@ def sense(kind: str) -> ModuleType:
     return SENSES[kind or "image"]
 
 
-def read(path, kind: str = "auto", size: float | None = None, seed: int = 0, leave_out=None, **options) -> Dataset:
+def read(path: str | Path, kind: str = "auto", size: float | None = None, seed: int = 0,
+         leave_out: str | Path | None = None, **options: Any) -> Dataset:
     """The reader's own data: a folder of images, sounds or texts, or a file of text.
 
     kind: a name in ``SENSES``; "auto" takes what most files in the folder are by their names, and a file for text. The
@@ -67,7 +74,7 @@ def read(path, kind: str = "auto", size: float | None = None, seed: int = 0, lea
     return replace(data, notes=(note, *data.notes) if note else data.notes, origin=origin)
 
 
-def guess(path, leave_out=None) -> tuple[str | None, str]:
+def guess(path: str | Path, leave_out: str | Path | None = None) -> tuple[str | None, str]:
     """What most files of a folder are, by their names, after a note if there are others: (note, kind)."""
     if not os.path.exists(path):
         raise DataError(f"{shown(path)}: there is no such file or folder; check its name.")
@@ -88,7 +95,8 @@ def guess(path, leave_out=None) -> tuple[str | None, str]:
     return note, found
 
 
-def examples(x, kind: str, labels=None, columns: int | None = None):
+def examples(x: Sequence | np.ndarray, kind: str, labels: Sequence[str] | None = None,
+             columns: int | None = None) -> "Figure":
     """A figure of examples of any kind: images (N, H, W) or (N, 3, H, W), spectrograms (N, F, T), or texts.
 
     ``labels`` (N,), names, stand above the examples, or before texts.

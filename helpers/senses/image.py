@@ -1,14 +1,19 @@
 """Images: how they are read, modelled, judged and shown. The other senses have the same names."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import nn
 
 from helpers.data import folders, pictures
 from helpers.data.dataset import DataError, Dataset, as_floats
 from helpers.models import images
 from helpers.senses import numbers
 from helpers.senses.numbers import dimensions, distances, same, start  # noqa: F401 - the same for images
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
 
 SUFFIXES = pictures.SUFFIXES
 ONE_FILE = False  # whether a single file can be all of the data
@@ -52,7 +57,7 @@ def networks(plan: dict) -> tuple:
     levels = {"levels": plan["likelihood"] == "levels", "example": plan["rows"]}
     if plan["convolutional"]:
         options |= {"channels": plan["channels"], "hidden": plan["hidden"]}
-        encoder = images.ImageEncoder(shape, C, K, **options)
+        encoder: nn.Module = images.ImageEncoder(shape, C, K, **options)
         return numbers.for_labels(encoder, images.ImageDecoder(shape, C, K, **levels, **options), plan)
     wide, narrow = 2 * plan["hidden"], plan["hidden"]
     encoder = images.PlainImageEncoder(shape, C, K, hidden=(wide, narrow), **options)
@@ -80,12 +85,13 @@ def baselines(data: Dataset, rows: np.ndarray, plan: dict | None = None, seed: i
     if likelihood != "levels":
         return numbers.normal_baselines(data, rows)
     train, D = data.train, math.prod(data.x.shape[1:])
-    labels = None if data.c is None or data.c.ndim > 1 else train.c
-    c = np.zeros(len(rows), int) if labels is None else data.c[rows]
+    labels = None if data.c is None or data.c.ndim > 1 else data.c
+    c = np.zeros(len(rows), int) if labels is None else labels[rows]
     few = np.arange(len(train))
     if len(few) > max(1000, MOST_NUMBERS // D):
         few = np.sort(np.random.default_rng(seed).choice(len(few), max(1000, MOST_NUMBERS // D), replace=False))
-    nats = histogram_nats(train.x[few], None if labels is None else labels[few], data.x[rows], c)
+    seen = None if labels is None else labels[data.rows["train"][few]]
+    nats = histogram_nats(train.x[few], seen, data.x[rows], c)
     return {"uniform": D * math.log(256), "independent pixels": float(nats.mean())}
 
 
@@ -140,7 +146,7 @@ def files(x: np.ndarray, labels: list[str] | None, columns: int | None = None, f
 HEIGHT, COLUMNS = 1.0, 8  # inches of an example in a figure, and how many stand side by side at most
 
 
-def draw(ax, x, label: str | None = None) -> None:
+def draw(ax: "Axes", x: np.ndarray, label: str | None = None) -> None:
     """Draw one example on an axis."""
     x = np.asarray(as_floats(np.asarray(x)))
     colour = x.ndim == 3

@@ -6,9 +6,11 @@ import math
 import unicodedata
 
 import numpy as np
+from torch import nn
 
 from helpers.data.dataset import Dataset, as_floats
 from helpers.evaluation.neighbours import two_nearest
+from helpers.models.contract import Model
 from helpers.models.layers import Unlabelled
 
 FEWEST_FOR_MEAN = 5  # training examples of a label from which its own average is taken
@@ -39,12 +41,12 @@ def averages(x: np.ndarray, c: np.ndarray | None, C: int) -> tuple[np.ndarray, f
     return mean, math.sqrt(max(0.0, (squares - explained) / (len(x) * math.prod(x.shape[1:]))))
 
 
-def for_labels(encoder, decoder, plan: dict) -> tuple:
+def for_labels(encoder: nn.Module, decoder: nn.Module, plan: dict) -> tuple:
     """Encoder and decoder as they are, or as they are used where there are no labels."""
     return (encoder, decoder) if plan["labels"] else (Unlabelled(encoder), Unlabelled(decoder))
 
 
-def start(model, data: Dataset, plan: dict, sigma: float | None = None) -> None:
+def start(model: Model, data: Dataset, plan: dict, sigma: float | None = None) -> None:
     """Let learning start from the average training example of each label, and from what examples differ from it."""
     average, spread = averages(data.train.x, data.train.c, max(1, plan["labels"]))
     # Far too large, and the code is given up at once; far too small, and it is all that counts.
@@ -54,13 +56,13 @@ def start(model, data: Dataset, plan: dict, sigma: float | None = None) -> None:
 def normal_baselines(data: Dataset, rows: np.ndarray) -> dict[str, float]:
     """Nats of data.x[rows] by one Normal for all numbers, and by the mean training example with one deviation."""
     train, x = data.train, as_floats(data.x[rows])
-    labels = None if data.c is None or data.c.ndim > 1 else train.c
-    c = np.zeros(len(x), int) if labels is None else data.c[rows]
-    C = 1 if labels is None else int(data.c.max()) + 1
+    labels = None if data.c is None or data.c.ndim > 1 else data.c
+    c = np.zeros(len(x), int) if labels is None else labels[rows]
+    C = 1 if labels is None else int(labels.max()) + 1
     mean, sigma = averages(train.x, None, 1)
     everything = math.sqrt(sigma**2 + float(mean.var()))
     found = {"one Normal for all": _normal_nats(x, mean.mean(), everything)}
-    mean, sigma = averages(train.x, labels, C)
+    mean, sigma = averages(train.x, None if labels is None else train.c, C)
     return found | {"mean of the label" if labels is not None else "mean": _normal_nats(x, mean[c], sigma)}
 
 

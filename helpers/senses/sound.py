@@ -1,6 +1,7 @@
 """Sounds, as log-magnitude spectrograms: how they are read, modelled, judged and heard."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ from helpers.models import sounds
 from helpers.senses import numbers
 from helpers.senses.image import DENSITIES
 from helpers.senses.numbers import dimensions, distances, same, start  # noqa: F401 - the same for sounds
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
 
 SUFFIXES = folders.SOUNDS
 ONE_FILE = False  # whether a single file can be all of the data
@@ -30,9 +34,11 @@ def plan(data: Dataset, chosen: dict) -> dict:
     if data.x.ndim != 3:
         raise DataError(f"{data.name}: examples of shape {data.x.shape[1:]} are not spectrograms; give log-magnitudes "
                         "(N, frequencies, frames), as folders.sounds makes them.")
-    labelled = data.c is not None
-    possible = labelled and data.group is not None and len(np.unique(data.group)) < len(data.group)
-    several = possible and len({*zip(data.group.tolist(), data.c.tolist())}) > len(np.unique(data.group))
+    possible = several = False
+    if data.c is not None and data.group is not None:
+        groups = len(np.unique(data.group))
+        possible = groups < len(data.group)
+        several = possible and len({*zip(data.group.tolist(), data.c.tolist())}) > groups
     if chosen["shared"] and not possible:
         raise DataError(f"{data.name}: a shared code needs labels, and groups of several sounds; leave out shared.")
     shared = several if chosen["shared"] is None else bool(chosen["shared"])
@@ -102,7 +108,7 @@ def files(x: np.ndarray, labels: list[str] | None, columns: int | None = None, f
 HEIGHT, COLUMNS = 1.3, 8  # inches of an example in a figure, and how many stand side by side at most
 
 
-def draw(ax, x, label: str | None = None) -> None:
+def draw(ax: "Axes", x: np.ndarray, label: str | None = None) -> None:
     """Draw one example on an axis."""
     ax.imshow(x, origin="lower", aspect="auto", cmap="magma", vmin=-7, vmax=0)
     if label is not None:

@@ -1,6 +1,7 @@
 """Texts, as rows of symbols: how they are read, modelled, judged and printed."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -10,8 +11,12 @@ from helpers.data import folders
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.text import END, PAD, Vocabulary, lengths
 from helpers.models import texts
+from helpers.models.contract import Model
 from helpers.models.layers import Labelled
 from helpers.models.ngram import NGram
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
 
 SUFFIXES = folders.TEXTS
 ONE_FILE = True  # whether a single file can be all of the data
@@ -31,11 +36,11 @@ def plan(data: Dataset, chosen: dict) -> dict:
     if data.vocabulary is None or data.x.ndim != 2 or not np.issubdtype(data.x.dtype, np.integer):
         raise DataError(f"{data.name}: examples of shape {data.x.shape[1:]} are not texts with a vocabulary; make them "
                         "with helpers.data.text.make or folders.texts.")
-    real = data.c is not None and data.c.ndim == 2
     longest = data.x.shape[1] if chosen["longest"] is None else chosen["longest"]
-    more = {"condition": data.c.shape[1] if real else 0, "spread": 1.0}
-    if real:
-        more["spread"] = round(max(1e-6, float(data.train.c.std(axis=0).mean())), 6)
+    more = {"condition": 0, "spread": 1.0}
+    if data.c is not None and data.c.ndim == 2:  # real numbers
+        spread = float(data.c[data.rows["train"]].std(axis=0).mean())
+        more = {"condition": data.c.shape[1], "spread": round(max(1e-6, spread), 6)}
     return {**chosen, "longest": longest, "symbols": len(data.vocabulary), **more}
 
 
@@ -49,7 +54,7 @@ def networks(plan: dict) -> tuple:
     return (Labelled(encoder, C), Labelled(decoder, C)) if plan["labels"] else (encoder, decoder)
 
 
-def start(model, data: Dataset, plan: dict, sigma: float | None = None) -> None:
+def start(model: Model, data: Dataset, plan: dict, sigma: float | None = None) -> None:
     """Learning starts from random weights."""
 
 
@@ -79,8 +84,8 @@ def dimensions(data: Dataset, rows: np.ndarray) -> float:
 
 def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Edits (Levenshtein, 1966) from each of a to the nearest and the second nearest of b: (len(a), 2)."""
-    a, b = ([_symbols(row) for row in part] for part in (a, b))
-    found = [np.sort(cdist([one], b, scorer=Levenshtein.distance)[0])[:2] for one in a]
+    here, there = ([_symbols(row) for row in part] for part in (a, b))
+    found = [np.sort(cdist([one], there, scorer=Levenshtein.distance)[0])[:2] for one in here]
     return np.array(found, np.float64)
 
 
@@ -97,7 +102,7 @@ def same(data: Dataset) -> float:
 
 def present(x: np.ndarray, card: dict) -> list[str]:
     """What a model drew, as it is shown: texts."""
-    return Vocabulary(tuple(card["data"]["characters"])).decode(x)
+    return list(Vocabulary(tuple(card["data"]["characters"])).decode(x))
 
 
 def files(x: list[str], labels: list[str] | None, columns: int | None = None, form: str = "") -> dict[str, bytes]:
@@ -113,7 +118,7 @@ def lines(x: list[str], labels: list[str] | None) -> list[str]:
 HEIGHT, COLUMNS = 0.3, 4  # inches of an example in a figure, and how many stand side by side at most
 
 
-def draw(ax, x: str, label: str | None = None) -> None:
+def draw(ax: "Axes", x: str, label: str | None = None) -> None:
     """Write one example on an axis."""
     ax.text(0, 0.5, ("" if label is None else f"{label}: ") + x[:40], va="center", fontsize=10)
 

@@ -5,11 +5,12 @@ In memory is several times faster than a DataLoader. Images stay bytes, a quarte
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
 import torch
+from numpy.typing import ArrayLike
 
 from helpers.data.dataset import DataError, Dataset
 from helpers.training.processes import Team
@@ -27,7 +28,7 @@ class Batch(NamedTuple):
 class Memory:
     """Examples as tensors: bytes as they are, other numbers in the model's type."""
 
-    def __init__(self, x: torch.Tensor, c: torch.Tensor | None, device, dtype: torch.dtype):
+    def __init__(self, x: torch.Tensor, c: torch.Tensor | None, device: torch.device | str, dtype: torch.dtype):
         x = x if x.dtype == torch.uint8 else floating(x, dtype)
         self.x, self.c, self.dtype = x.to(device), None if c is None else condition(c, dtype, device), dtype
 
@@ -52,15 +53,16 @@ class Memory:
 class Stream:
     """A torch dataset too large for memory, read through a DataLoader."""
 
-    def __init__(self, dataset: torch.utils.data.Dataset, device, dtype: torch.dtype):
-        self.dataset, self.device, self.dtype = dataset, device, dtype
+    def __init__(self, dataset: torch.utils.data.Dataset, device: torch.device | str, dtype: torch.dtype):
+        self.dataset: Any = dataset  # one that knows its length, which not all do
+        self.device, self.dtype = device, dtype
 
     def __len__(self):
         return len(self.dataset)
 
     def batches(self, size: int, order: torch.Generator | None = None, team: Team | None = None) -> Iterator[Batch]:
         """As :meth:`Memory.batches`."""
-        rows = range(len(self)) if order is None else torch.randperm(len(self), generator=order).tolist()
+        rows = list(range(len(self))) if order is None else torch.randperm(len(self), generator=order).tolist()
         groups = [rows[start : start + size] for start in range(0, len(self), size)]
         groups = groups if team is None else [team.share(group) for group in groups]
         # With a generator of its own, the loader takes no random number from the model's noise.
@@ -74,7 +76,7 @@ class Stream:
 class Rows(torch.utils.data.Dataset):
     """Arrays, memory-mapped ones included, as a torch dataset."""
 
-    def __init__(self, x, c):
+    def __init__(self, x: np.ndarray, c: np.ndarray | None):
         self.x, self.c = x, c
 
     def __len__(self):
@@ -85,15 +87,16 @@ class Rows(torch.utils.data.Dataset):
         return x if c is None else (x, c)
 
 
-def feeds(data, device: torch.device, dtype: torch.dtype, in_memory: bool | None = None) -> list[Memory | Stream]:
+def feeds(data: Any, device: torch.device, dtype: torch.dtype, in_memory: bool | None = None) -> list[Memory | Stream]:
     """The train and validation splits of ``data``, ready to be visited; ``data`` as for ``fit``. Raises DataError."""
     pair = (data.train, data.valid) if isinstance(data, Dataset) else data
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise DataError("fit: expected a Dataset or a pair (train, valid); the test split stays out of training.")
-    found, dims = [], []
+    found: list[Memory | Stream] = []
+    dims = []
     for split, name in zip(pair, ("train", "valid"), strict=True):
         if isinstance(split, torch.utils.data.Dataset):
-            feed = Stream(split, device, dtype)
+            feed: Memory | Stream = Stream(split, device, dtype)
         else:
             x, c = _examples(split, name)
             dims.append(len(x.shape))
@@ -125,7 +128,7 @@ def _examples(part, name):
     return x, c
 
 
-def tensor(array) -> torch.Tensor:
+def tensor(array: ArrayLike) -> torch.Tensor:
     """As a tensor, of the same memory where that can be."""
     if isinstance(array, np.ndarray):
         # PyTorch has neither negative strides nor memory that may only be read.
@@ -140,7 +143,7 @@ def floating(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return x if x.dtype in WHOLE else x.to(dtype)
 
 
-def condition(c: torch.Tensor, dtype: torch.dtype, device) -> torch.Tensor:
+def condition(c: torch.Tensor, dtype: torch.dtype, device: torch.device | str) -> torch.Tensor:
     """Real numbers in the model's type; labels stay as they are."""
     return (c.to(dtype) if c.is_floating_point() else c).to(device)
 

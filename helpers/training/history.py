@@ -1,8 +1,13 @@
 """What a training leaves behind: one row of figures for each epoch."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class TrainingError(RuntimeError):
@@ -34,7 +39,7 @@ class History:
         more = [row | {"epoch": row["epoch"] + epochs, "seconds": row["seconds"] + seconds} for row in later.rows]
         return History([*self.rows, *more], self.keeps)
 
-    def plot(self, ax=None, **labels):
+    def plot(self, ax: "Axes | None" = None, **labels: str) -> "Figure | None":
         """Learning curves of train and validation, with a dot at the epoch that was kept."""
         from helpers import plotting
 

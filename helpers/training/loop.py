@@ -11,6 +11,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -82,13 +84,13 @@ class Settings:
 
 def fit(
     model: nn.Module,
-    data,
+    data: Any,
     *,
     device: torch.device | str | None = None,
-    checkpoint=None,
+    checkpoint: str | Path | None = None,
     resume: bool = True,
     in_memory: bool | None = None,
-    **settings,
+    **settings: Any,
 ) -> History:
     """Train ``model`` on the train split of ``data``, keep the weights that do best on its validation split.
 
@@ -145,7 +147,12 @@ class _Objective(nn.Module):
 class Training:
     """One call of fit: what is trained, and how far it is. ``state`` saves it and brings it back."""
 
-    def __init__(self, model: nn.Module, data, settings: Settings, device=None, in_memory: bool | None = None):
+    model: Any  # a Module that has what the top of this file says
+    net: nn.Module
+    first: float | None  # the first loss
+
+    def __init__(self, model: nn.Module, data: Any, settings: Settings, device: torch.device | str | None = None,
+                 in_memory: bool | None = None):
         self.model, self.settings = model, settings
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
         self.dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
@@ -171,7 +178,7 @@ class Training:
 
     # --- the loop ------------------------------------------------------------------------------------
 
-    def run(self, checkpoint=None) -> History:
+    def run(self, checkpoint: str | Path | None = None) -> History:
         """All epochs that are left; saves the state as the checkpoint, where one is given."""
         settings = self.settings
         self.started, saved, unsaved = time.perf_counter() - self.seconds, time.perf_counter(), False
@@ -188,12 +195,12 @@ class Training:
                 self.history.rows.append(row)
                 if row["valid"] < self.best or self.many_losses:
                     self.best, self.best_weights = row["valid"], _copy(self.model.state_dict())
-                unsaved = checkpoint is not None
-                if unsaved and self.team.agree(time.perf_counter() - saved) >= settings.save_every:
+                unsaved = True
+                if checkpoint is not None and self.team.agree(time.perf_counter() - saved) >= settings.save_every:
                     state.save(checkpoint, self)
                     saved, unsaved = time.perf_counter(), False
                 progress.say(f"train {_rounded(row['train'])}   validation {_rounded(row['valid'])}")
-            if unsaved:
+            if checkpoint is not None and unsaved:
                 state.save(checkpoint, self)
         finally:
             self.model.load_state_dict(self.best_weights)
@@ -220,7 +227,7 @@ class Training:
                 break
         return {"epoch": number + 1, **tally.means(), "lr": float(self.optimisers[0].param_groups[0]["lr"])}
 
-    def step(self, batch: Batch, progress: float, weight: float = 1.0):
+    def step(self, batch: Batch, progress: float, weight: float = 1.0) -> tuple[torch.Tensor, dict]:
         """One step of the optimiser on one batch; returns the loss and the metrics."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -296,7 +303,7 @@ class Training:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=getattr(torch, precision))
 
-    def _check(self, loss, where):
+    def _check(self, loss: float, where: str) -> None:
         if self.first is None:
             self.first = abs(loss)
         if math.isfinite(loss) and abs(loss) <= 1e4 * (1 + self.first):

@@ -6,9 +6,13 @@ PyTorch's DistributedDataParallel averages their gradients; a :class:`Team` keep
 import atexit
 import os
 import time
+from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 from torch import distributed as dist
+
+Rows = TypeVar("Rows", torch.Tensor, list)  # numbers of examples
 
 
 class Team:
@@ -62,13 +66,13 @@ class Team:
         dist.all_gather(everybody, tensor.to(self.device))
         return [t.cpu() for t in everybody]
 
-    def broadcast(self, tensors) -> None:
+    def broadcast(self, tensors: Iterable[torch.Tensor]) -> None:
         """Give all processes what process 0 has in these tensors."""
         if self.world > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
-    def share(self, rows):
+    def share(self, rows: Rows) -> Rows:
         """The part of a batch that this process works on; all of it, if the batch is too small to be shared."""
         return rows if len(rows) < self.world else rows[self.rank :: self.world]
 
@@ -84,7 +88,8 @@ class Tally:
     """Means over the examples of an epoch, whichever process saw them, whatever the sizes of batches."""
 
     def __init__(self, team: Team):
-        self.team, self.totals, self.seen = team, {}, 0
+        self.team, self.seen = team, 0.0
+        self.totals: dict[str, torch.Tensor | float] = {}
 
     def add(self, figures: dict, count: float) -> None:
         """Figures that are means over ``count`` examples."""
@@ -94,12 +99,12 @@ class Tally:
 
     def means(self) -> dict[str, float]:
         """The means over all examples of all processes."""
-        sums = torch.tensor([*map(float, self.totals.values()), self.seen], dtype=torch.float64)
-        *sums, seen = self.team.sum(sums).tolist()
+        here = torch.tensor([*map(float, self.totals.values()), self.seen], dtype=torch.float64)
+        *sums, seen = self.team.sum(here).tolist()
         return {name: total / seen for name, total in zip(self.totals, sums)}
 
 
-def number(value):
+def number(value: torch.Tensor | float) -> torch.Tensor | float:
     """One number to add up: without its history, and not in half precision, which would lose it in the sum."""
     if not isinstance(value, torch.Tensor):
         return value

@@ -4,6 +4,9 @@ Weights now and the best so far, the optimisers' moments, the states of all rand
 """
 
 import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,7 +17,7 @@ KIND = "training state"
 FREE = ("minutes",)  # what may be another when training goes on
 
 
-def save(path, training) -> None:
+def save(path: str | Path, training: Any) -> None:
     """Save the state of a ``loop.Training`` as the checkpoint ``path``; all processes must call it."""
     noise = {name: training.team.gather(get()) for name, (get, _) in noise_sources(training.device).items()}
     if not training.team.first:
@@ -32,7 +35,7 @@ def save(path, training) -> None:
     )
 
 
-def check_name(path) -> None:
+def check_name(path: str | Path) -> None:
     """Raise TrainingError if ``path`` is a checkpoint of something else, which a state would replace."""
     file = checkpoints.card_path(path)  # refuses a name that cannot be used
     if file.exists():
@@ -41,7 +44,7 @@ def check_name(path) -> None:
             raise TrainingError(f"{path} holds a finished model, not a training state; choose another checkpoint path.")
 
 
-def resume(path, training) -> None:
+def resume(path: str | Path, training: Any) -> None:
     """Put a saved state into a ``loop.Training``, if there is one. Raises TrainingError, CheckpointError."""
     if not training.team.agree(checkpoints.card_path(path).exists()):
         return
@@ -73,7 +76,7 @@ def resume(path, training) -> None:
 
 def noise_sources(device: torch.device) -> dict:
     """Where random numbers for noise and dropout come from: for each generator, how to get and set its state."""
-    sources = {"noise": (torch.get_rng_state, torch.set_rng_state)}
+    sources: dict[str, tuple[Callable, Callable]] = {"noise": (torch.get_rng_state, torch.set_rng_state)}
     if device.type == "cuda":
         get, put = torch.cuda.get_rng_state, torch.cuda.set_rng_state
         sources["cuda"] = (lambda: get(device), lambda state: put(state, device))
@@ -83,7 +86,7 @@ def noise_sources(device: torch.device) -> dict:
 
 
 @contextlib.contextmanager
-def fixed_noise(device: torch.device):
+def fixed_noise(device: torch.device) -> Iterator[None]:
     """The same random numbers each time, and afterwards as if nothing had been drawn."""
     before = [(put, get()) for get, put in noise_sources(device).values()]
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from helpers.training import fit
 
 SEEDS = range(5)
 
-PLANS = {
+PLANS: dict[str, dict[str, Any]] = {
     "conv": {
         "model": "VAE",
         "encoder": {"model": "ConvEncoder", "K": 10, "channels": 32, "hidden": 128},
@@ -32,7 +33,7 @@ PLANS = {
 
 # Each chosen on the validation split; "mlp" is the model and the training of the lesson A variational autoencoder in
 # NumPy, first weights included.
-TRAINING = {
+TRAINING: dict[str, dict[str, Any]] = {
     "conv": dict(epochs=220, batch_size=100, lr=7e-3, weight_decay=0.1),
     "mlp": dict(epochs=500, batch_size=50, lr=3e-3),
 }
@@ -61,7 +62,7 @@ def train(kind: str, seed: int, folder: Path) -> str:
     """Train one model, "conv" or "mlp", and save it with its card; returns what it reached, in words."""
     data, grey = digits.load(), digits.load(binary=False)
     torch.manual_seed(seed)
-    model = assemble(PLANS[kind])
+    model = cast(VAE, assemble(PLANS[kind]))
     if kind == "mlp":
         start_as_in_numpy(model, seed)
     start = time.perf_counter()

@@ -2,19 +2,20 @@
 
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from helpers import checkpoints, evaluation
 from helpers.build import assemble, restore
-from helpers.data import Dataset, glyphs
+from helpers.data import Dataset, Split, glyphs
 from helpers.models import SetVAE
 from helpers.models.images import Reader
 from helpers.training import fit, ramp
 
 # First weights are drawn in the order of a plan: of the decoder before the encoder.
-PLAN = {
+PLAN: dict[str, Any] = {
     "model": "SetVAE",
     "decoder": {"model": "ConditionalDecoder", "K": 16, "C": 62, "hidden": [512, 512], "D": 784, "sigma": 0.3},
     "encoder": {"model": "ConditionalEncoder", "D": 784, "C": 62, "hidden": [384, 384], "K": 16},
@@ -24,9 +25,9 @@ READER_PLAN = {"model": "Reader", "C": 62, "channels": 24, "hidden": 128}
 
 # Sampled alphabets should be as legible and as varied as can be: a high β costs likelihood, and gives codes that
 # fill the prior, as the lesson shows.
-TRAINING = dict(epochs=700, batch_size=48, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.03)
-OBJECTIVE = dict(beta=100.0, members=8, seen=6)
-READER_TRAINING = dict(epochs=3, batch_size=128, lr=2e-3, weight_decay=0.02, warmup=0.1)
+TRAINING: dict[str, Any] = dict(epochs=700, batch_size=48, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.03)
+OBJECTIVE: dict[str, Any] = dict(beta=100.0, members=8, seen=6)
+READER_TRAINING: dict[str, Any] = dict(epochs=3, batch_size=128, lr=2e-3, weight_decay=0.02, warmup=0.1)
 ONE_LETTER = [glyphs.CHARACTERS.index(k) for k in "AGMRaegn"]  # shown one at a time
 
 
@@ -35,7 +36,7 @@ def fonts_vae(average: np.ndarray | torch.Tensor | None = None) -> SetVAE:
 
     ``average`` is the field of each character (62, 784) from which learning starts.
     """
-    model = assemble(PLAN)
+    model = cast(SetVAE, assemble(PLAN))
     if average is not None:
         model.decoder.start_from(average, PLAN["decoder"]["sigma"])
     return model
@@ -67,7 +68,7 @@ def figures(model: SetVAE, reader: Reader, data: Dataset) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def originals(sets: Dataset, data: Dataset) -> np.ndarray:
+def originals(sets: Split, data: Dataset) -> np.ndarray:
     """The fonts of a split that have all 62 characters and are no changed copies: (N, 62, 784)."""
     real = np.array(["/" not in data.group_names[g] for g in sets.index])
     return sets.x[real & (sets.c >= 0).all(axis=1)]
@@ -77,7 +78,7 @@ def train_reader(folder: Path) -> str:
     """Train the classifier of characters that judges what the generator draws; returns what it reached, in words."""
     data = glyphs.load(form="ink")
     torch.manual_seed(0)
-    reader = assemble(READER_PLAN)
+    reader = cast(Reader, assemble(READER_PLAN))
     fit(reader, data, seed=0, quiet=True, **READER_TRAINING)
     right = read_right(reader, data)
     checkpoints.save(
@@ -111,7 +112,7 @@ def train(folder: Path) -> str:
     model = fonts_vae(np.stack([part.x[part.c == k].mean(axis=0) for k in range(62)]))
     objective = OBJECTIVE | {"beta": ramp(end=OBJECTIVE["beta"])}
     fit(model, (data.sets("train"), data.sets("valid")), seed=0, objective=objective, **TRAINING)
-    found = figures(model, reader, data)
+    found = figures(model, cast(Reader, reader), data)
     checkpoints.save(
         folder / "glyphs-fonts",
         model.state_dict(),

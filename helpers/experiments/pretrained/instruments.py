@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from helpers.models import SetVAE
 from helpers.training import fit, ramp
 
 # First weights are drawn in the order of a plan: of the decoder before the encoder.
-PLAN = {
+PLAN: dict[str, Any] = {
     "model": "SetVAE",
     "decoder": {"model": "SpectrogramDecoder", "K": 8, "F": 513, "T": 51, "C": 36, "R": 40, "hidden": 256,
                 "sigma": 0.35},
@@ -21,8 +22,8 @@ PLAN = {
                 "offset": -6.9},
     "code": 8,
 }
-TRAINING = dict(epochs=150, batch_size=8, lr=3e-3, weight_decay=0.01, clip=1.0, warmup=0.03)
-OBJECTIVE = dict(beta=60.0, members=4, seen=3)
+TRAINING: dict[str, Any] = dict(epochs=150, batch_size=8, lr=3e-3, weight_decay=0.01, clip=1.0, warmup=0.03)
+OBJECTIVE: dict[str, Any] = dict(beta=60.0, members=4, seen=3)
 SHOWN = 5  # the note from which all others are guessed
 
 
@@ -31,7 +32,7 @@ def instruments_vae(average: np.ndarray | None = None) -> SetVAE:
 
     ``average`` is the spectrum of each pitch (36, 513) from which learning starts.
     """
-    model = assemble(PLAN)
+    model = cast(SetVAE, assemble(PLAN))
     if average is not None:
         model.decoder.start_from(average, PLAN["decoder"]["sigma"])
     return model

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +11,8 @@ from torch import nn
 
 from helpers import checkpoints
 from helpers.build import assemble
-from helpers.data import Dataset, colours
-from helpers.models.contract import understood
+from helpers.data import Dataset, Split, colours
+from helpers.models.contract import Generator, understood
 from helpers.models.texts import bits_per_character
 from helpers.training import fit
 
@@ -27,10 +28,10 @@ KINDS = {
 
 # All chosen on the validation names. The colour gets a little noise, or it is learned by heart, and is divided by 0.1,
 # or it is hardly used, as the lesson shows.
-TOLD = dict(condition=3, spread=0.1, noise=0.03)
+TOLD: dict[str, Any] = dict(condition=3, spread=0.1, noise=0.03)
 GRU = dict(hidden=128, embedding=64)
 TRANSFORMER = dict(width=64, layers=2, heads=4)
-TRAINING = {
+TRAINING: dict[str, dict[str, Any]] = {
     "gru": dict(batch_size=50, clip=1.0, epochs=60, lr=5e-3, weight_decay=0.1),
     "transformer": dict(batch_size=50, clip=1.0, epochs=80, lr=3e-3, weight_decay=0.1, warmup=0.1),
     "vae": dict(batch_size=50, clip=1.0, epochs=60, lr=5e-3, weight_decay=0.01),
@@ -38,9 +39,10 @@ TRAINING = {
 FREE_BITS = 1.0
 
 
-def plan(kind: str, symbols: int, longest: int) -> dict:
+def plan(kind: str, symbols: int, longest: int) -> dict[str, Any]:
     """All models of one kind in a file, one for each seed: five, or a single VAE."""
-    family, told = kind.split("-")[0], {} if kind in ("gru", "transformer") else TOLD
+    family = kind.split("-")[0]
+    told = {} if kind == family else TOLD
     if family == "gru":
         return {"model": "GRULanguageModel", "copies": 5, "symbols": symbols, **GRU, "dropout": 0.4,
                 "longest": longest, **told}
@@ -57,16 +59,16 @@ def plan(kind: str, symbols: int, longest: int) -> dict:
     }
 
 
-def shuffled(split: Dataset, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def shuffled(split: Split, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """x and c of a split, each name with the colour of another."""
     order = np.random.default_rng(seed).permutation(len(split))
-    return split.x, split.c[order]
+    return split.x, np.asarray(split.c)[order]
 
 
 @torch.no_grad()
-def figures(models: Iterable[nn.Module], data: Dataset) -> dict[str, float]:
+def figures(models: Iterable[Generator], data: Dataset) -> dict[str, float]:
     """Bits per character, the mean over models and their standard deviation; for the VAE its bound (IWAE-50)."""
-    found = {}
+    found: dict[str, float] = {}
     for name, split in (("validation", data.valid), ("test", data.test)):
         x, c = torch.as_tensor(split.x), torch.as_tensor(split.c, dtype=torch.float32)
         bits = []
@@ -80,7 +82,8 @@ def figures(models: Iterable[nn.Module], data: Dataset) -> dict[str, float]:
 
 def train(kind: str, folder: Path) -> str:
     """Train the models of one kind and save them in one file with a card; returns what they reached, in words."""
-    data, models, start = colours.load(), nn.ModuleList(), time.perf_counter()
+    data, start = colours.load(), time.perf_counter()
+    models: list[Any] = []
     pair = (shuffled(data.train), shuffled(data.valid)) if kind == "gru-shuffled" else data
     several = plan(kind, len(data.vocabulary), data.x.shape[1])
     one = {name: value for name, value in several.items() if name != "copies"}
@@ -93,7 +96,7 @@ def train(kind: str, folder: Path) -> str:
     found = figures(models, data)
     checkpoints.save(
         folder / f"names-{kind}",
-        models.state_dict(),
+        nn.ModuleList(models).state_dict(),
         model=f"{KINDS[kind]}, of names for colours, character by character; seeds 0 to {len(models) - 1}",
         plan=several,
         made_by=f"make pretrained (names-{kind})",
