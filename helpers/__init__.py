@@ -1,20 +1,18 @@
-"""Reusable code of *From Encoder to Generator*. Where things are:
+"""Reusable code of *From Encoder to Generator*. Where things are, from the ground up:
 
-    data          the data sets, each a Dataset with train, validation and test splits
-    scratch       an encoder, a decoder, a VAE and its training in NumPy, as notebooks 00-03 build them
-    models        in PyTorch: the VAE, its likelihoods, networks for images, sounds and texts; build chooses
+    disk          where things are; whole files or none; a folder whose record names what was made there
+    data          the data sets, and the reader's own files, each a Dataset with train, validation and test splits
+    sound, plotting, progress   spectrograms, pitch and playing; figures with alt text; a bar, or a few lines
+    scratch       an encoder, a decoder, a VAE and its training in NumPy, as Part I builds them
+    checkpoints   models on disk, as safetensors with a card; signatures
+    models        in PyTorch: what a model offers (contract), the VAE, sets, likelihoods, networks
+    evaluation    the board, figures, neighbours, copies, wrong labels, privacy
     training      fit, the one training loop
+    senses        image, sound, text: what is peculiar to each, under the same names
+    build         a model for a data set, by the name of its family; models that open themselves
     runs          from a folder of data to a model in a folder; also: python -m helpers fit | sample | info
-    sweeps        many trainings side by side; knobs and adapt are the ones of notebooks 09 and 11
-    checkpoints   models on disk, as safetensors with a card
-    evaluation    the board of held-out likelihoods, implied σ and β, active units, Fréchet distance
-    trust         duplicates, outliers, wrong labels; exposure, membership attacks, DP-SGD's clipped mean
-    signing       checkpoints with a signature: who holds the public key can tell that nothing was changed
-    exercises     the exercises of every notebook: check, hint, solution
-    sound         spectrograms, Griffin-Lim, pitch, reading and playing
-    plotting      figures with alt text, in one style
-    widgets       the designers: sliders that turn a code and show what becomes of it
-    progress      a live bar for a person, a few lines for the record
+    experiments   many trainings side by side, and the recipes of all that ships in data/
+    widgets, exercises          designers; the exercises of every lesson: check, hint, solution
 """
 
 import os

@@ -85,7 +85,7 @@ def sounds(
     one group (the violin), and whole groups are held out; deeper folders are part of that name. Without subfolders
     there is no label, and every name is a group of its own. ``group`` may say otherwise: it is given that name,
     without its ending, and returns the name of its group, such as the speaker. Each sound becomes a log-magnitude
-    spectrogram, as the notes of notebook 07: (513, 1 + 50 · seconds), mono at 16 kHz, cut or filled up with silence
+    spectrogram, as the notes of the lesson on audio: (513, 1 + 50 · seconds), mono at 16 kHz, cut or filled up with silence
     to ``seconds``.
 
     Raises DataError when there is no such folder, and for fewer than three groups of sounds.

@@ -1,4 +1,4 @@
-"""The NumPy half of the series: what notebooks 00 to 03 build by hand, kept for later lessons.
+"""The NumPy half of the series: what Part I builds by hand, kept for later lessons.
 
 A test compares every function here with the one of the same name in its notebook, line by line.
 """

@@ -2,7 +2,7 @@
 
 A layer maps a batch (N, n_in) to a batch (N, n_out). ``backward`` takes dL/dy, stores dL/d(weights) and
 returns dL/dx: the chain rule, one layer at a time (Rumelhart, Hinton and Williams, 1986).
-Notebooks 01 and 02 derive every line.
+The lessons Encoder and decoder and Learning derive every line.
 """
 
 from itertools import pairwise

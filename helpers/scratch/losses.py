@@ -1,6 +1,6 @@
 """Losses as negative log-likelihoods, each with its gradient, in nats per example: summed over dimensions.
 
-Notebook 02 derives the Bernoulli and the Gaussian likelihood, notebook 03 the KL divergence.
+The lesson on learning derives the Bernoulli and the Gaussian likelihood, the one on the VAE the KL divergence.
 """
 
 import numpy as np

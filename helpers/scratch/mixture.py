@@ -1,6 +1,6 @@
 """A mixture of C Bernoulli prototypes for binary data: log p(x) = log Σ_k pi_k Π_d p_kd^x_d (1 - p_kd)^(1 - x_d).
 
-Fitted by expectation-maximisation (Dempster, Laird and Rubin, 1977); notebook 00 derives it.
+Fitted by expectation-maximisation (Dempster, Laird and Rubin, 1977); the lesson Start here derives it.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Optimisers that change one vector of weights in place, given one vector of gradients of the same shape.
 
-Each agrees step for step with its namesake in ``torch.optim``; notebook 02 derives them.
+Each agrees step for step with its namesake in ``torch.optim``; the lesson on learning derives them.
 """
 
 import numpy as np
