@@ -99,7 +99,7 @@ class Family:
         """Arguments for ``training.fit``: the class's ``recipe``, a dict, over what suits many."""
         epochs = max(20, min(400, 20_000 // math.ceil(n / 64)))
         usual = dict(batch_size=64, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.05, epochs=epochs, objective={})
-        return usual | getattr(self.make, "recipe", {})
+        return usual | dict(getattr(self.make, "recipe", {}))
 
     def says(self, plan: dict) -> str:
         """What it is, in words."""

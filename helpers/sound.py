@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from helpers.data.dataset import DataError
+from helpers.errors import DataError
 
 SAMPLE_RATE = 16_000  # Hz
 N_FFT, HOP = 1024, 320  # samples: windows of 64 ms, one every 20 ms

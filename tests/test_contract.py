@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import types
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -45,8 +46,7 @@ class Independent(nn.Module):
 class Unscored(nn.Module):
     """A model without a likelihood: it moves noise until its mean and spread are those of the data."""
 
-    bound = None
-    recipe = {"lr": 0.1, "epochs": 3}
+    bound, recipe = None, MappingProxyType({"lr": 0.1, "epochs": 3})
 
     def __init__(self, shape, labels, width=2):
         super().__init__()
@@ -118,7 +118,7 @@ def test_a_model_of_ten_lines_goes_from_the_command_line_to_a_checked_run(name, 
     out, size = tmp_path / "run", "8" if path == LEAVES else "0.1"
     assert main(["fit", str(path), "--out", str(out), "--model", name, "--epochs", "2", "--size", size]) == 0
     said = capsys.readouterr()
-    assert said.err == "" and "No sign of copying" in said.out or "suspiciously" in said.out
+    assert (said.err == "" and "No sign of copying" in said.out) or "suspiciously" in said.out
     assert ("no likelihood" in said.out) == (TOYS[name].bound is None)
     run = runs.load(out)
     assert same(weights(run), weights(restore(out / "model")[0]))
@@ -294,7 +294,8 @@ def test_a_fourth_sense_is_one_file(points, tmp_path, capsys):
     np.savetxt(tmp_path / "mine" / "a.points", np.random.default_rng(0).normal(size=(140, 2)))
     for model in ("vae", "independent"):
         out = tmp_path / model
-        assert main(["fit", str(tmp_path / "mine"), "--out", str(out), "--model", model, "--epochs", "2", "--size", "2"]) == 0
+        arguments = ["--out", str(out), "--model", model, "--epochs", "2", "--size", "2"]
+        assert main(["fit", str(tmp_path / "mine"), *arguments]) == 0
         said = capsys.readouterr().out
         assert "They lie in a plane." in said and "bits per number" in said and "one Normal for all" in said
         run = runs.load(out)

@@ -170,10 +170,12 @@ WRITERS = {
 }
 # Modules that write, and which of the above walks there; downloads have a server, and a test in test_downloads.py.
 WALKED = {
-    "helpers/runs/run.py": "fit, images", "helpers/runs/sheets.py": "sample", "helpers/checkpoints/store.py": "a checkpoint",
+    "helpers/runs/run.py": "fit, images", "helpers/runs/sheets.py": "sample",
+    "helpers/checkpoints/store.py": "a checkpoint",
     "helpers/checkpoints/signing.py": "a signature", "helpers/experiments/sweeps.py": "a sweep",
     "helpers/evaluation/board.py": "the board", "helpers/plotting.py": "a figure", "helpers/data/cache.py": "the cache",
-    "helpers/widgets.py": "a typeface", "helpers/data/downloads.py": "test_downloads.py", "tools/samples.py": "our samples",
+    "helpers/widgets.py": "a typeface", "helpers/data/downloads.py": "test_downloads.py",
+    "tools/samples.py": "our samples",
     "tools/run_notebooks.py": "a notebook", "helpers/disk.py": "all of them",
     "tools/make_venv.py": "test_tools.py: .venv is replaced only if make has made it",
 }
@@ -186,8 +188,9 @@ def test_every_module_that_writes_is_walked():
     for file in [*ROOT.glob("helpers/**/*.py"), *ROOT.glob("tools/*.py")]:
         for node in ast.walk(ast.parse(file.read_text())):
             name = getattr(getattr(node, "func", None), "attr", getattr(getattr(node, "func", None), "id", ""))
-            opened = name == "open" and any(isinstance(a, ast.Constant) and a.value in ("w", "wb", "a") for a in node.args)
-            if opened or name in WRITES and not (name == "remove" and not isinstance(node.func, ast.Attribute)):
+            modes = {a.value for a in getattr(node, "args", []) if isinstance(a, ast.Constant)}
+            opened = name == "open" and modes & {"w", "wb", "a"}
+            if opened or (name in WRITES and not (name == "remove" and not isinstance(node.func, ast.Attribute))):
                 found.add(file.relative_to(ROOT).as_posix())
     assert found - {"tools/sweep.py"} <= WALKED.keys(), found - WALKED.keys()
 
@@ -203,7 +206,7 @@ def quietly(write, folder, home):
         write(folder, home)
     except Exception as error:
         assert not isinstance(error, (AssertionError, NameError, AttributeError)), error
-        assert "\n" not in str(error) and not error.args or str(error)
+        assert ("\n" not in str(error) and not error.args) or str(error)
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +257,8 @@ def test_a_killed_writer_has_not_touched_them_and_the_next_one_goes_on(name, hom
     for delay in range(1, 90, 3 if name.startswith("fit") else 1):
         folder = tmp_path / "place"
         folder.mkdir(exist_ok=True)
-        process = multiprocessing.get_context("fork").Process(target=killed_at, args=(WRITERS[name], folder, home, delay))
+        arguments = (WRITERS[name], folder, home, delay)
+        process = multiprocessing.get_context("fork").Process(target=killed_at, args=arguments)
         process.start()
         process.join()
         if name != "fit, images" or not seen:
@@ -334,8 +338,8 @@ def test_training_on_replaces_its_own_files_alone(tmp_path):
 
 def test_two_runs_in_one_folder(tmp_path):
     """The second is refused while the first lives; the first ends as if nothing had been."""
-    command = [sys.executable, "-m", "helpers", "fit", made.SAMPLES / "leaves", "--out", tmp_path / "run", "--size", "8",
-               "--epochs", "40"]
+    command = [sys.executable, "-m", "helpers", "fit", made.SAMPLES / "leaves", "--out", tmp_path / "run",
+               "--size", "8", "--epochs", "40"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HELPERS_PROGRESS": "milestones", "PYTHONPATH": str(ROOT)}
     first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while first.poll() is None and not (tmp_path / "run" / "run.json").exists():

@@ -11,7 +11,7 @@ import threadpoolctl
 import torch
 
 import helpers
-from helpers import disk, plotting
+from helpers import disk, plotting, senses
 from helpers.progress import VARIABLE, Progress
 
 
@@ -143,7 +143,7 @@ def test_drawing_helpers_make_labelled_figures():
     ],
 )
 def test_examples_of_every_kind_have_their_labels(x, kind):
-    fig = plotting.examples(x, kind, labels=[f"label {i}" for i in range(5)], columns=3)
+    fig = senses.examples(x, kind, labels=[f"label {i}" for i in range(5)], columns=3)
     axes = [ax for ax in fig.axes if ax.images or ax.texts]
     assert len(axes) == 5
     if kind == "text":
@@ -152,6 +152,6 @@ def test_examples_of_every_kind_have_their_labels(x, kind):
         assert [ax.get_title() for ax in axes] == [f"label {i}" for i in range(5)]
         assert axes[0].images[0].get_array().shape[:2] == x.shape[-2:]
     plt.close(fig)
-    bare = plotting.examples(x, kind)
+    bare = senses.examples(x, kind)
     assert not any(ax.get_title() for ax in bare.axes)
     plt.close(bare)

@@ -6,6 +6,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +31,8 @@ def cached(name: str, recipe: bytes, make: Callable[[], dict[str, np.ndarray]]) 
     except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
         with contextlib.suppress(OSError):
             os.rename(file, disk.free_name(file.with_name(f"{file.name}.damaged")))
-    arrays = make()
+    arrays: dict[str, Any] = make()
     if not os.path.lexists(file):  # else it is damaged and cannot be moved, or another process was faster
         with contextlib.suppress(OSError), disk.replacing(file) as temporary, open(temporary, "wb") as out:
-            np.savez(out, **arrays)  # type: ignore[arg-type]
+            np.savez(out, **arrays)
     return arrays

@@ -13,12 +13,10 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike
 
+from helpers.errors import DataError
+
 MOST_SHOWN = 20  # files left out that describe() names
 BLOCK = 1 << 24  # bytes that are looked at together
-
-
-class DataError(ValueError):
-    """Data that cannot be used. The message says what was found, where, and what to do."""
 
 
 def as_floats(x: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ bitmap, 0 to 16. It is the test part of Alpaydin and Kaynak's Optical Recognitio
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,9 +71,10 @@ def threshold_jitter(grey: Array, rng: "np.random.Generator | torch.Generator", 
     of the same digit. For training only; the data that we score is binarised at 0.5. Takes arrays with a
     NumPy generator, or tensors with a torch generator.
     """
+    x: Any = grey  # an array or a tensor, as the generator is
     if isinstance(rng, np.random.Generator):
-        return (grey >= THRESHOLD + width * rng.uniform(-1, 1, size=(len(grey), 1))).astype(grey.dtype)  # type: ignore
+        return (x >= THRESHOLD + width * rng.uniform(-1, 1, size=(len(x), 1))).astype(x.dtype)
     import torch
 
-    shift = 2 * torch.rand(len(grey), 1, generator=rng, dtype=grey.dtype).to(grey.device) - 1  # type: ignore
-    return (grey >= THRESHOLD + width * shift).to(grey.dtype)
+    shift = 2 * torch.rand(len(x), 1, generator=rng, dtype=x.dtype).to(x.device) - 1
+    return (x >= THRESHOLD + width * shift).to(x.dtype)

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +25,7 @@ TEXTS = {".txt", ".text", ".md"}
 
 
 def images(
-    path: str | Path, size: int = 28, grey: bool | None = None, seed: int = 0, square: str = "pad",
+    path: str | Path, size: int = 28, grey: bool | None = None, seed: int = 0, square: pictures.Square = "pad",
     leave_out: str | Path | None = None,
 ) -> Dataset:
     """A folder of images of any size; its subfolders, if it has any, are the labels.
@@ -85,8 +86,8 @@ def sounds(
     one group (the violin), and whole groups are held out; deeper folders are part of that name. Without subfolders
     there is no label, and every name is a group of its own. ``group`` may say otherwise: it is given that name,
     without its ending, and returns the name of its group, such as the speaker. Each sound becomes a log-magnitude
-    spectrogram, as the notes of the lesson on audio: (513, 1 + 50 · seconds), mono at 16 kHz, cut or filled up with silence
-    to ``seconds``.
+    spectrogram, as the notes of the lesson on audio: (513, 1 + 50 · seconds), mono at 16 kHz, cut or filled up with
+    silence to ``seconds``.
 
     Raises DataError when there is no such folder, and for fewer than three groups of sounds.
     """
@@ -180,7 +181,8 @@ def left_out(listing: files.Listing | None) -> str:
 
 
 def texts(
-    path: str | Path, by: str = "auto", length: int = 100, seed: int = 0, leave_out: str | Path | None = None,
+    path: str | Path, by: Literal["auto", "lines", "running"] = "auto", length: int = 100, seed: int = 0,
+    leave_out: str | Path | None = None,
 ) -> Dataset:
     """A UTF-8 text file as rows of symbols, with ``vocabulary`` fitted on the train split (``helpers.data.text``).
 

@@ -14,7 +14,7 @@ import string
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -285,7 +285,7 @@ def measure(alphabet: npt.ArrayLike) -> dict[str, float]:
     }
 
 
-def load(copies: int = 40, form: str = "distance") -> Dataset:
+def load(copies: int = 40, form: Literal["distance", "ink"] = "distance") -> Dataset:
     """Every character of every font: x (N, 784), labels (62 characters) and groups (fonts).
 
     form: "distance" gives signed distances from -2 to 2 pixels; "ink" grey levels from 0 to 1.

@@ -11,7 +11,7 @@ import hashlib
 import os
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,7 @@ SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".dib", "
             ".ppm", ".pnm", ".jp2", ".avif", ".ico", ".tga"}
 MOST_PIXELS = 150_000_000  # of one image: more than cameras have; 600 MB while it is read
 COLOURLESS = 4  # of 255: red, green and blue that differ by no more are grey that was stored as a JPEG in colour
+Square = Literal["pad", "crop"]  # how an image becomes a square, see read
 
 
 class Stack(NamedTuple):
@@ -36,7 +37,7 @@ class Stack(NamedTuple):
     different: int  # how many of the images differ from all before
 
 
-def read(path: str | Path, size: int = 28, grey: bool = False, square: str = "pad") -> tuple[np.ndarray, int]:
+def read(path: str | Path, size: int = 28, grey: bool = False, square: Square = "pad") -> tuple[np.ndarray, int]:
     """One image as (3, size, size), or (1, size, size) if grey, uint8; and how many frames the file has.
 
     square: "pad" shows the whole image, scaled until it fits, and fills the rest with the colour of its border
@@ -70,7 +71,7 @@ def read(path: str | Path, size: int = 28, grey: bool = False, square: str = "pa
         raise DataError(f"is broken or cut off ({shown(str(error)).rstrip('.') or type(error).__name__})") from None
 
 
-def stack(files: list[File], size: int, grey: bool | None, square: str) -> Stack:
+def stack(files: list[File], size: int, grey: bool | None, square: Square) -> Stack:
     """All images that can be read.
 
     grey: True for one channel, False for three; None takes three if any image is in colour.

@@ -98,7 +98,8 @@ class Board:
             return []
         try:
             rows = json.loads(self.file.read_text(encoding="utf-8"))
-            if not isinstance(rows, list) or not all({"model", "label", "notebook", "nll"} <= row.keys() for row in rows):
+            names = {"model", "label", "notebook", "nll"}
+            if not isinstance(rows, list) or not all(names <= row.keys() for row in rows):
                 raise ValueError
         except (ValueError, AttributeError, RecursionError):
             raise ValueError(f"{self.file} is not a board, and is left as it is; give another file.") from None

@@ -34,4 +34,4 @@ def pareto_front(seconds: ArrayLike, loss: ArrayLike) -> np.ndarray:
     as_fast = seconds[:, None] <= seconds  # (N, N): row i is at least as fast as column j
     as_good = loss[:, None] <= loss
     better = (seconds[:, None] < seconds) | (loss[:, None] < loss)
-    return ~(as_fast & as_good & better).any(axis=0)
+    return ~np.any(as_fast & as_good & better, axis=0)

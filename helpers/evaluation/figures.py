@@ -1,7 +1,7 @@
 """Figures that say what a loss stands for, how much of a code is used, and how samples differ from data.
 
-The σ and β that weights imply (the lesson What the numbers mean), active units (Burda, Grosse and Salakhutdinov, 2016), the Fréchet
-distance (Dowson and Landau, 1982), diversity, and errors of completed sets.
+The σ and β that weights imply (the lesson What the numbers mean), active units (Burda, Grosse and Salakhutdinov,
+2016), the Fréchet distance (Dowson and Landau, 1982), diversity, and errors of completed sets.
 """
 
 from typing import Literal

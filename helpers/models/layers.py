@@ -39,7 +39,7 @@ def to_normal(h: Tensor) -> Normal:
 class Unlabelled(nn.Module):
     """A network that asks for a label, for data that have none: the label is always 0."""
 
-    network: Any
+    network: Any  # it may have methods of its own, which the type nn.Module does not have
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -56,7 +56,7 @@ class Unlabelled(nn.Module):
 class Labelled(nn.Module):
     """A network of texts, whose condition is real numbers, for labels c (N,) of C: each is one of C numbers."""
 
-    network: Any
+    network: Any  # it may have methods of its own, which the type nn.Module does not have
 
     def __init__(self, network: nn.Module, C: int):
         super().__init__()

@@ -185,7 +185,8 @@ def log_likelihood(distribution: D.Distribution, x: Tensor) -> Tensor:
 def kl_to_standard_normal(q: D.Distribution, z: Tensor) -> Tensor:
     """KL(q || N(0, 1)) of each number of the code: (N, K), in nats; z is a draw from q.
 
-    In closed form for a Normal (the lesson A VAE in NumPy); else log q(z) - log p(z), an unbiased estimate from one draw.
+    In closed form for a Normal (the lesson A VAE in NumPy); else log q(z) - log p(z), an unbiased estimate from one
+    draw.
     """
     if isinstance(q, D.Normal):
         return 0.5 * (q.loc.square() + q.scale.square() - 1) - q.scale.log()

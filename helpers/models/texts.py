@@ -112,7 +112,7 @@ class LanguageModel(nn.Module):
         self.spread, self.noise, self.drop_symbols = spread, noise, drop_symbols
 
     bound = "exact"
-    logits: Callable[..., Tensor]  # these three, each model has its own way of
+    logits: Callable[..., Tensor]  # these three are each model's own
     begin: Callable[..., tuple]
     step: Callable[..., tuple[Tensor, tuple]]
 

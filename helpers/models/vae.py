@@ -35,7 +35,7 @@ class VAE(nn.Module):
     """
 
     k = 100  # codes an example for the bound
-    encoder: Any  # of the rest mypy would know no more than that it is a Module or a Tensor
+    encoder: Any  # networks with methods of their own, which the type nn.Module does not have
     decoder: Any
     zero: Tensor
 
@@ -91,8 +91,8 @@ class VAE(nn.Module):
             nll, kl = nll + more[0], kl + more[1]  # the KL is drawn, too, where it has no formula
         return nll / samples, kl.sum(dim=1) / samples
 
-    def loss(self, batch: tuple[Tensor, Tensor | None], beta: float = 1.0, free_bits: float = 0.0) -> tuple[Tensor,
-             dict]:
+    def loss(self, batch: tuple[Tensor, Tensor | None], beta: float = 1.0,
+             free_bits: float = 0.0) -> tuple[Tensor, dict]:
         """What training minimises, and what to report: (loss, metrics), in nats per example.
 
         batch: (x, c). beta weighs the KL term (1 is the bound; Higgins et al., 2017). free_bits: nats that

@@ -6,7 +6,6 @@ names every file in it that is ours.
 
 import contextlib
 import functools
-import hashlib
 import json
 import math
 import re
@@ -17,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import helpers
@@ -27,15 +25,12 @@ from helpers.checkpoints import CheckpointError
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import contract
 from helpers.runs import cards, scores, sheets
+from helpers.runs.begun import RunError, agreed, fingerprint
 from helpers.training.processes import Team
 
 MINUTES = 2.0  # how long training lasts if nothing is said
 NAMES = ("model.json", "training.json", "report.json")
 SHEETS = re.compile(r"samples(-\d+)?\.(png|txt|flac|wav)")
-
-
-class RunError(RuntimeError):
-    """A run that cannot be opened or continued. The message says what was found, where, and what to do."""
 
 
 @dataclass
@@ -138,11 +133,6 @@ def load(out: str | Path, data: Dataset | None = None) -> Run:
     return Run(out, model, card, report, history, data)
 
 
-def begun_with(out: str | Path) -> dict:
-    """How the run in the folder ``out`` was begun, for what a later call leaves out; an empty dict if there is none."""
-    return disk.read_record(Path(out) / "run.json").get("settings", {})
-
-
 def fit(
     data: Dataset | str | Path,
     out: str | Path,
@@ -186,7 +176,7 @@ def fit(
     wanted = {"model": model, "seed": seed, "epochs": epochs, "choices": choices,
               "settings": None if settings is None else {name: repr(v) for name, v in settings.items()},
               "start_from": None if start_from is None else str(Path(start_from).resolve())}
-    began = _agreed(out, place.record, {**wanted, "fingerprint": fingerprint(data)})
+    began = agreed(out, place.record, {**wanted, "fingerprint": fingerprint(data)})
     began |= {"origin": json.loads(json.dumps(data.origin, default=repr)), "model": began["model"] or "vae",
               "settings": began["settings"] or {},
               "seed": data.origin.get("seed", 0) if began["seed"] is None else began["seed"]}
@@ -322,49 +312,12 @@ def _tidy(place):
     place.remove("training.json")
 
 
-def _agreed(out, record, wanted):
-    """How the run was begun, or is to be begun; RunError if something is given that is not as it was."""
-    began = record.get("settings")
-    if began is None:
-        return dict(wanted)
-    try:
-        if not all(isinstance(phase["done"], bool) for phase in record["phases"]) or not record["phases"]:
-            raise KeyError("phases")
-        now = json.loads(json.dumps(wanted, default=repr))
-        for name, value in now.pop("choices").items():
-            if value is not None and began["choices"].get(name) != value:
-                raise _begun(out, name, began["choices"].get(name), value)
-        for name, value in now.items():
-            if value is not None and began[name] != value:
-                raise _begun(out, name, began[name], value)
-    except (KeyError, TypeError, AttributeError):
-        raise RunError(f"{out / 'run.json'} does not say how the run was begun; choose another folder.") from None
-    return began
-
-
-def _begun(out, name, before, now):
-    what = "other data" if name == "fingerprint" else f"{name}={before!r}, and now {name}={now!r}"
-    return RunError(f"{out} was begun with {what}; use what it was begun with, or another folder.")
-
-
 def _no_other_samples(place):
     """Raise DiskError if a file would be in the way of the samples at the end."""
     for file in sorted(place.folder.iterdir()):
         if SHEETS.fullmatch(file.name) and file.name not in place.made:
             raise disk.DiskError(f"{file} was not made by this run, and is left as it is; move it elsewhere, or choose "
                                  "another folder.")
-
-
-def fingerprint(data: Dataset) -> str:
-    """A short name for the data: equal for equal examples and splits."""
-    digest = hashlib.sha256(repr((data.x.shape, data.names)).encode())
-    for i in range(0, len(data.x), 1000):
-        digest.update(np.ascontiguousarray(data.x[i : i + 1000]).data)
-    for rows in data.rows.values():
-        digest.update(np.ascontiguousarray(rows).data)
-    if data.c is not None:
-        digest.update(np.ascontiguousarray(data.c).data)
-    return digest.hexdigest()[:16]
 
 
 def _take_over(run, model):

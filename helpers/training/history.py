@@ -1,7 +1,7 @@
 """What a training leaves behind: one row of figures for each epoch."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class History:
     """One row for each epoch: train and valid loss, every metric of both, seconds since the start, learning rate."""
 
     rows: list[dict] = field(default_factory=list)
-    keeps: str = "best"  # the epoch whose weights were kept; or "last", where no loss says which is best
+    keeps: Literal["best", "last"] = "best"  # whose weights were kept; the last, where no loss says which is best
 
     def __getitem__(self, name: str) -> np.ndarray:
         """One column, such as ``history["valid"]``: (epochs,)."""

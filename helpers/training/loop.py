@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -37,14 +37,14 @@ class Settings:
     minutes: float | None = None
     batch_size: int = 50
     lr: float = 2e-3
-    schedule: str = "cosine"
+    schedule: Literal["cosine", "constant"] = "cosine"
     warmup: float = 0.0
     weight_decay: float = 0.0
     clip: float | None = None
     objective: dict = field(default_factory=dict)
     augment: Callable | None = None
     seed: int = 0
-    precision: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     save_every: float = 0.0
     quiet: bool = False
     lines: bool = True
