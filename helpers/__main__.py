@@ -159,10 +159,11 @@ def _stopped(given):
 def _fit(given):
     import torch
 
-    from helpers import device, runs, senses
+    from helpers import device, disk, runs, senses
 
     torch.set_num_threads(given.threads)
-    device(given.device)  # refused before anything is read
+    device(given.device)  # refused before anything is read, and so is a folder that holds something else
+    disk.Place(given.out).check()
     first = int(os.environ.get("RANK", 0)) == 0
     # What is not given is as the run was begun, if there is one.
     before = runs.begun_with(given.out).get("origin", {})

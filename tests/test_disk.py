@@ -186,9 +186,9 @@ WRITES = {"write_bytes", "write_text", "write_new", "replacing", "unlink", "rena
 def test_every_module_that_writes_is_walked():
     found = set()
     for file in [*ROOT.glob("helpers/**/*.py"), *ROOT.glob("tools/*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
-            name = getattr(getattr(node, "func", None), "attr", getattr(getattr(node, "func", None), "id", ""))
-            modes = {a.value for a in getattr(node, "args", []) if isinstance(a, ast.Constant)}
+        for node in (n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            modes = {a.value for a in node.args if isinstance(a, ast.Constant)}
             opened = name == "open" and modes & {"w", "wb", "a"}
             if opened or (name in WRITES and not (name == "remove" and not isinstance(node.func, ast.Attribute))):
                 found.add(file.relative_to(ROOT).as_posix())

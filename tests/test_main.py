@@ -127,7 +127,7 @@ WRONG = {
     "other settings": (["fit", LEAVES, "--out", "{leaves}", "--size", "8", "--epochs", "3"], 5, "was begun with"),
     "from nowhere": (["fit", LEAVES, "--out", "{tmp}/run", "--from", "{tmp}/nothing"], 5, "no such folder"),
     "no run": (["sample", "{tmp}/nothing"], 5, "no such folder"),
-    "no run in the folder": (["info", "{tmp}"], 5, "holds no run"),
+    "no run in the folder": (["info", "{tmp}"], 5, "does not hold a run"),
     "no such label": (["sample", "{leaves}", "--label", "elm"], 2, "choose among maple, oak, willow"),
     "nowhere to write": (["sample", "{leaves}", "--out", VILLAGES / "x.png"], 4, "cannot be read or written"),
 }
@@ -166,11 +166,13 @@ def test_a_closed_pipe_is_not_an_error(villages):
     assert done.stdout.count("\n") == 1 and done.stderr.strip() == "code 0"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp437", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_console_without_unicode(tmp_path, encoding):
     """Signs become letters that look alike, and all else its number; nothing stops."""
-    for label in ("猫", "Ελλάδα", "plain"):
-        shutil.copytree(LEAVES / "oak", tmp_path / "mine" / label)
+    for start, label in enumerate(("猫", "Ελλάδα", "plain")):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for i in range(start, 30, 3):
+            shutil.copy(LEAVES / "oak" / f"{i:02d}.png", tmp_path / "mine" / label)
     command = [sys.executable, "-m", "helpers", "fit", tmp_path / "mine", "--out", tmp_path / "run", "--size", "8",
                "--epochs", "1", "--code", "2"]
     done = subprocess.run(command, env=ENVIRONMENT | {"PYTHONIOENCODING": encoding}, capture_output=True)

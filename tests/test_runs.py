@@ -315,7 +315,7 @@ def test_training_that_breaks_says_so_and_leaves_no_model(tmp_path):
 
 @pytest.mark.parametrize(
     ("files", "message"),
-    [(None, "there is no such folder"), ({}, "holds no run"), ({"run.json": "{}"}, "is not finished")],
+    [(None, "there is no such folder"), ({}, "does not hold a run"), ({"run.json": "{}"}, "is not finished")],
 )
 def test_folders_that_hold_no_run(tmp_path, files, message):
     folder = tmp_path / "run"

@@ -187,7 +187,7 @@ def texts(
     """A UTF-8 text file as rows of symbols, with ``vocabulary`` fitted on the train split (``helpers.data.text``).
 
     A folder of text files (.txt) counts as one text, file after file: their lines are pooled, and running text is
-    cut so that no piece belongs to two files. Subfolders are looked into, and are no labels.
+    cut so that no piece belongs to two files. Subfolders are looked into, and are not labels.
 
     by: "lines", one item a line, such as names; "running", a text cut into pieces of ``length`` characters, which
         have no end of their own in the original; "auto" takes lines if no line is longer than 200 characters.

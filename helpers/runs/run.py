@@ -116,7 +116,7 @@ def load(out: str | Path, data: Dataset | None = None) -> Run:
     if not (out / "model.json").exists():
         if (out / "run.json").exists():
             raise RunError(f"{out}: this run is not finished; give the command that began it again.")
-        raise RunError(f"{out}: this folder holds no run; make one with python -m helpers fit.")
+        raise RunError(f"{out}: this folder does not hold a run; make one with python -m helpers fit.")
     try:
         model, card = restore(out / "model")
         report = json.loads((out / "report.json").read_text(encoding="utf-8"))
