@@ -163,8 +163,9 @@ def _fit(given):
 
     torch.set_num_threads(given.threads)
     device(given.device)  # refused before anything is read, and so is a folder that holds something else
-    disk.Place(given.out).check()
     first = int(os.environ.get("RANK", 0)) == 0
+    if first:
+        disk.Place(given.out).check()
     # What is not given is as the run was begun, if there is one.
     before = runs.begun_with(given.out).get("origin", {})
     origin = {name: before[name] if getattr(given, name) is None and name in before else getattr(given, name)

@@ -208,6 +208,28 @@ def test_only_what_a_sampler_understands_is_handed_on():
     assert contract.understood(lambda n, **options: None, {"temperature": 1}) == {"temperature": 1}
 
 
+class Careless(Independent):
+    """Gives nonsense while it is being trained, as dropout may."""
+
+    def log_prob(self, x, c=None, generator=None):
+        return super().log_prob(x) + (math.nan if self.training else 0)
+
+    def sample(self, n, c=None, generator=None):
+        return super().sample(n, c, generator) + (math.nan if self.training else 0)
+
+
+def test_models_are_scored_and_drawn_from_as_they_are_used():
+    data = senses.read(LEAVES, size=8)
+    found = contract.log_prob(Careless((8, 8)).train(), contract.examples(None, data, "test"))
+    assert np.isfinite(found).all()
+    assert np.isfinite(contract.sample(Careless((8, 8)).train(), 3)).all()
+
+
+def test_a_generator_is_handed_on_as_it_is():
+    model, g = Independent((8, 8)), lambda: torch.Generator().manual_seed(4)
+    np.testing.assert_array_equal(contract.sample(model, 3, generator=g()), model.sample(3, generator=g()).detach())
+
+
 # --- a fourth sense ----------------------------------------------------------------------------------
 
 POINTS = '''

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from helpers.disk import DiskError
 from helpers.models.ngram import NGram
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
-from helpers.runs import scores
+from helpers.runs import cards, scores
+from helpers.runs.begun import fingerprint
 from helpers.senses.image import histogram_nats
 from helpers.senses.text import distances as edits_between
 from helpers.training import TrainingError
@@ -181,6 +183,23 @@ def test_the_data_card_names_what_was_left_out(tmp_path):
     assert card["duplicates removed"] == 1
 
 
+def test_the_data_card_has_the_notes_once():
+    """What was left out has a place of its own."""
+    data = replace(senses.read(LEAVES), notes=("left out: letter.txt: is not an image", "scaled to 28 × 28"))
+    assert runs.data_card(data)["notes"] == ["scaled to 28 × 28"]
+
+
+def test_a_fingerprint_tells_data_apart():
+    data = grey(n=1200)
+    x, c, rows = data.x.copy(), data.c.copy(), data.rows
+    x[1100, 0, 0] += 1 / 255
+    c[3] = 1 - c[3]
+    others = [replace(data, x=x), replace(data, c=c), replace(data, names=("a", "z")),
+              replace(data, rows=rows | {"valid": rows["test"], "test": rows["valid"]})]
+    assert fingerprint(replace(data, x=data.x.copy())) == fingerprint(data)
+    assert len({fingerprint(d) for d in (data, *others)}) == 5
+
+
 # --- stopping and going on ---------------------------------------------------------------------------
 
 
@@ -221,6 +240,24 @@ def test_a_run_that_was_stopped_while_it_was_scored_goes_on(finished, tmp_path, 
         with pytest.raises(ZeroDivisionError):
             begin("images", tmp_path / "run")
     assert same(weights(begin("images", tmp_path / "run")), weights(finished("images")))
+
+
+def test_a_run_that_was_stopped_while_it_tidied_up_is_finished(tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "remove", lambda path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            begin("images", tmp_path / "run")
+    runs.fit(LEAVES, tmp_path / "run", **{**QUICK, "quiet": False}, **SMALL)
+    assert "is finished" in capsys.readouterr().out
+    assert not list((tmp_path / "run").glob("training*"))
+
+
+@pytest.mark.parametrize(("save_every", "saves"), [(0.0, 2), (1e9, 1)])
+def test_how_often_a_run_is_saved(tmp_path, monkeypatch, save_every, saves):
+    saved, save = [], checkpoints.save
+    monkeypatch.setattr(checkpoints, "save", lambda path, *a, **k: saved.append(path.name) or save(path, *a, **k))
+    runs.fit(LEAVES, tmp_path / "run", **{**QUICK, "save_every": save_every}, **SMALL)
+    assert saved.count("training") == saves
 
 
 def test_a_finished_run_says_so_and_is_left_as_it_is(copy, capsys):
@@ -273,6 +310,37 @@ def test_epochs_and_seconds_are_counted_on(copy, finished):
     assert np.all(np.diff(run.history["seconds"]) > 0) and run.history["seconds"][-1] > first["seconds"][-1]
     assert run.report["seconds of training"] == round(run.history["seconds"][-1], 1)
     assert json.loads((copy / "run.json").read_text())["phases"][1]["done"]
+
+
+def test_further_training_that_was_killed_at_the_very_end_is_not_counted_twice(copy, monkeypatch):
+    from helpers.disk import Place
+
+    note, out = Place.note, copy
+    before = len(runs.load(copy).history)
+
+    def killed(self, *names, **values):
+        if values.get("phases") and all(phase["done"] for phase in values["phases"]):
+            raise KeyboardInterrupt  # all is written, and that it is done is not
+        note(self, *names, **values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "note", killed)
+        with pytest.raises(KeyboardInterrupt):
+            runs.fit(LEAVES, out, more=0.01, quiet=True)
+    measured = runs.load(out)
+    run = runs.fit(LEAVES, out, quiet=True)
+    assert len(run.history) == len(measured.history) > before and same(weights(run), weights(measured))
+    assert all(phase["done"] for phase in json.loads((out / "run.json").read_text())["phases"])
+    assert not (out / "training.json").exists()
+
+
+def test_settings_that_no_record_can_hold_must_be_given_again(tmp_path):
+    settings = dict(lr=1e-3, objective=dict(beta=lambda progress: 1.0))
+    runs.fit(LEAVES, tmp_path / "run", settings=settings, **QUICK, **SMALL)
+    with refused(runs.RunError, "was begun with settings="):
+        runs.fit(LEAVES, tmp_path / "run", more=0.01, quiet=True)
+    again = dict(lr=1e-3, objective=dict(beta=lambda progress: 1.0))
+    assert len(runs.fit(LEAVES, tmp_path / "run", more=0.01, settings=again, quiet=True).history) > 2
 
 
 def test_what_is_not_given_is_as_the_run_was_begun(copy):
@@ -526,6 +594,8 @@ def test_copies_of_texts():
     assert learned["copies"] and learned["exact"] == 60 and learned["nearest"] == 0
     honest = runs.copies(None, data, samples=data.valid.x[:60])
     assert not honest["copies"] and honest["exact"] == 0
+    one = runs.copies(None, data, samples=np.concatenate([data.train.x[:1], data.valid.x[:60]]))
+    assert not one["copies"] and "1 of " in one["verdict"] and "to the last detail" in one["verdict"]
 
 
 @pytest.mark.parametrize(
@@ -579,3 +649,17 @@ def test_describe(finished, capsys):
     finished("images").describe()
     out = capsys.readouterr().out
     assert "independent pixels" in out and "IWAE-2, a bound" in out and "limits:" in out
+    assert "were best in validation" in out
+
+
+def test_limits_follow_from_the_figures():
+    data = grey()
+
+    def said(nats):
+        score = {"nats": nats, "baselines": {"uniform": {"nats": 9.0}, "independent pixels": {"nats": 8.0}}}
+        figures = {"score": score, "copies": {"verdict": "None are copies."}}
+        return cards.limits(data, runs.data_card(data), figures, plan(data))
+
+    assert "worse than the baseline “independent pixels”" in " ".join(said(8.5))
+    assert "worse than the baseline" not in " ".join(said(7.5)) and said(7.5)[-1] == "None are copies."
+    assert "no likelihood" in " ".join(said(None)) and "6 test examples only" in " ".join(said(7.5))

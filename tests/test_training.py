@@ -550,6 +550,17 @@ def test_a_finished_run_returns_at_once_with_the_same_weights(tmp_path):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def test_the_time_before_a_stop_counts(tmp_path):
+    """An hour that a stopped run has had is an hour of its minutes, and of the seconds that its history tells."""
+    with pytest.raises(KeyboardInterrupt):
+        train(Breaking(batch=5, how=KeyboardInterrupt), checkpoint=tmp_path / "run")
+    tensors, card = checkpoints.load(tmp_path / "run")
+    checkpoints.save(tmp_path / "run", tensors, **card | {"seconds": 3600.0})
+    assert len(train(checkpoint=tmp_path / "run", minutes=59)[1]) == 1
+    history = train(checkpoint=tmp_path / "run", minutes=1e6)[1]
+    assert len(history) == 4 and 3600 < history["seconds"][1] < history["seconds"][3] < 3700
+
+
 def test_resume_false_begins_anew(tmp_path):
     first, _ = train(checkpoint=tmp_path / "run")
     again, _ = train(checkpoint=tmp_path / "run", resume=False, lr=0.1)
@@ -600,6 +611,10 @@ def test_checkpoints_that_hold_no_training_state_are_refused(tmp_path):
     with pytest.raises(TrainingError, match="holds a finished model, not a training state; choose another"):
         train(checkpoint=tmp_path / "model")
     assert path.read_text() == before
+    for card in (dict(kind="training state"), dict(config={}, history=[], best=0.0, seconds=0.0, first=0.0)):
+        checkpoints.save(tmp_path / "model", model.state_dict(), **card)
+        with pytest.raises(TrainingError, match="not a training state"):
+            train(checkpoint=tmp_path / "model")
     path.write_text("{}")
     with pytest.raises(checkpoints.CheckpointError, match="not the card of a checkpoint"):
         train(checkpoint=tmp_path / "model")

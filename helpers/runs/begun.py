@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +32,23 @@ def agreed(out: Path, record: dict, wanted: dict) -> dict:
         for name, value in now.pop("choices").items():
             if value is not None and began["choices"].get(name) != value:
                 raise _begun(out, name, began["choices"].get(name), value)
+        if began["settings"] and now["settings"] is None:  # they may be functions, which no record can hold
+            raise _begun(out, "settings", began["settings"], None)
         for name, value in now.items():
             if value is not None and began[name] != value:
                 raise _begun(out, name, began[name], value)
     except (KeyError, TypeError, AttributeError):
         raise RunError(f"{out / 'run.json'} does not say how the run was begun; choose another folder.") from None
     return began
+
+
+def described(settings: Any) -> Any:
+    """Settings as a record can hold them, to be compared: what is not a number, a word or a list of such, by its type."""
+    if isinstance(settings, dict):
+        return {name: described(value) for name, value in settings.items()}
+    if isinstance(settings, (list, tuple)):
+        return [described(value) for value in settings]
+    return settings if isinstance(settings, (int, float, str, bool, type(None))) else type(settings).__name__
 
 
 def _begun(out, name, before, now):

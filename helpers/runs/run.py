@@ -25,7 +25,7 @@ from helpers.checkpoints import CheckpointError
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import contract
 from helpers.runs import cards, scores, sheets
-from helpers.runs.begun import RunError, agreed, fingerprint
+from helpers.runs.begun import RunError, agreed, described, fingerprint
 from helpers.training.processes import Team
 
 MINUTES = 2.0  # how long training lasts if nothing is said
@@ -172,9 +172,12 @@ def fit(
     out, team = Path(out), Team.join()
     data = data if isinstance(data, Dataset) else senses.read(data, leave_out=out)
     place = disk.Place(out, NAMES)
-    place.check()
+    if team.first:
+        place.check()
+    team.wait()  # before anything is written, so that all read the same record
+    place.record = disk.read_record(place.file)
     wanted = {"model": model, "seed": seed, "epochs": epochs, "choices": choices,
-              "settings": None if settings is None else {name: repr(v) for name, v in settings.items()},
+              "settings": None if settings is None else described(settings),
               "start_from": None if start_from is None else str(Path(start_from).resolve())}
     began = agreed(out, place.record, {**wanted, "fingerprint": fingerprint(data)})
     began |= {"origin": json.loads(json.dumps(data.origin, default=repr)), "model": began["model"] or "vae",
@@ -226,6 +229,9 @@ class _Fit:
             model = build(self.data, began["model"], **began["choices"])
             if number:
                 earlier = load(out, self.data)
+                if earlier.report.get("phases", 1) > number:  # killed when all was written but that it is done
+                    self._done()
+                    return earlier
                 model.load_state_dict(earlier.model.state_dict())
             elif began["start_from"] is not None:
                 self.say(_take_over(began["start_from"], model))
@@ -286,6 +292,7 @@ class _Fit:
             "best epoch": run.history.best + 1,
             "kept": "best in validation" if run.history.keeps == "best" else "the last, and were kept",
             "keeps": run.history.keeps,
+            "phases": len(self.phases),
             "seconds of training": round(float(run.history["seconds"][-1]), 1),
             "seconds in all": round(wall, 1),
             "peak memory, MB": _peak_megabytes(),
@@ -301,9 +308,14 @@ class _Fit:
         for ending, content in own.files(samples.x, samples.labels).items():
             place.write(f"samples{ending}", content)
         place.write("report.json", (json.dumps(run.report, indent=1) + "\n").encode())
-        self.phases[-1]["done"] = True
-        place.note(phases=self.phases)
-        _tidy(place)
+        self._done()
+
+    def _done(self):
+        """What says that the phase is done, last of all."""
+        if self.team.first:
+            self.phases[-1]["done"] = True
+            self.place.note(phases=self.phases)
+            _tidy(self.place)
 
 
 def _tidy(place):
