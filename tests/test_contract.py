@@ -15,7 +15,7 @@ import samples as made
 from comparing import same, weights
 from helpers import runs, senses
 from helpers.__main__ import main
-from helpers.build import FAMILIES, build, restore
+from helpers.build import FAMILIES, build, family, restore
 from helpers.checkpoints import CheckpointError
 from helpers.data import DataError, Dataset
 from helpers.evaluation import Board
@@ -191,6 +191,11 @@ def test_choices_of_a_family_are_those_of_its_constructor():
         build(data, "unscored", code=3)
     with pytest.raises(DataError, match="there is no family of models 'oracle'; choose among vae"):
         build(data, "oracle")
+
+
+@pytest.mark.parametrize(("n", "epochs"), [(64, 400), (6400, 200), (10**6, 20)])
+def test_more_examples_are_visited_less_often(n, epochs):
+    assert family("independent").recipe({}, n)["epochs"] == epochs
 
 
 @pytest.mark.parametrize("plan", [None, {}, {"model": "nobody"}, {"model": "VAE"}, {"model": "Reader", "C": "many"}, 3])

@@ -414,6 +414,12 @@ def test_write_new_and_free_names(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_place_may_lie_deep(tmp_path):
+    with disk.Place(tmp_path / "a" / "b") as place:
+        place.write("x.txt", b"x")
+    assert (tmp_path / "a" / "b" / "x.txt").read_bytes() == b"x"
+
+
 def test_a_place_keeps_names_and_forgets_what_it_removes(tmp_path):
     with disk.Place(tmp_path / "a", ("x",)) as place:
         place.write("x", b"1")

@@ -402,6 +402,16 @@ def test_the_figures_of_copies_by_hand():
     assert "only 25% of real held-out" in nearer["verdict"]
 
 
+@pytest.mark.parametrize("many", [69, 70])
+def test_how_many_chance_explains_by_hand(many):
+    """1,000 samples and as many real examples: 0.05 + 2 √(0.05 · 0.95 · 2 / 1000) is 69.5 of them."""
+    real = np.stack([np.arange(1, 1001) / 1000, np.ones(1000)], axis=1)
+    samples = np.ones((1000, 2))
+    samples[:many, 0] = 0.01
+    found = copies(samples, [0], real, lambda a, b: a, same=1e-9)  # they are their own distances
+    assert found["suspicious"] == many / 1000 and found["copies"] == (many > 69.5)
+
+
 def test_one_exact_match_is_chance_unless_it_is_to_be_told():
     rng = np.random.default_rng(1)
     train, held_out, samples = rng.random((300, 4)), rng.random((100, 4)), rng.random((100, 4))

@@ -43,7 +43,7 @@ def agreed(out: Path, record: dict, wanted: dict) -> dict:
 
 
 def described(settings: Any) -> Any:
-    """Settings as a record can hold them, to be compared: what is not a number, a word or a list of such, by its type."""
+    """Settings as a record can hold them, to be compared: numbers, words, and of all else its type."""
     if isinstance(settings, dict):
         return {name: described(value) for name, value in settings.items()}
     if isinstance(settings, (list, tuple)):
