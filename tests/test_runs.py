@@ -196,8 +196,11 @@ def test_a_fingerprint_tells_data_apart():
     c[3] = 1 - c[3]
     others = [replace(data, x=x), replace(data, c=c), replace(data, names=("a", "z")),
               replace(data, rows=rows | {"valid": rows["test"], "test": rows["valid"]})]
+    for ends in (40, 50), (30, 50):  # the same numbers in a row, and another boundary between splits
+        parts = np.split(np.arange(1200), ends)
+        others.append(replace(data, rows=dict(zip(rows, parts))))
     assert fingerprint(replace(data, x=data.x.copy())) == fingerprint(data)
-    assert len({fingerprint(d) for d in (data, *others)}) == 5
+    assert len({fingerprint(d) for d in (data, *others)}) == 7
 
 
 # --- stopping and going on ---------------------------------------------------------------------------
