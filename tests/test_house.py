@@ -31,7 +31,7 @@ def test_setup_makes_everything_repeatable():
 
 def test_setup_can_leave_threads_alone():
     code = ("import torch, helpers; n = torch.get_num_threads(); helpers.setup(threads=None); "
-            "assert torch.get_num_threads() == n")  # fmt: skip
+            "assert torch.get_num_threads() == n")
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

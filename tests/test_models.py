@@ -213,7 +213,7 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(
             nn.Linear(CODE + CLASSES * condition, 8), nn.Tanh(),
             nn.Linear(8, DIM * (SYMBOLS if kind == "categorical" else 1)),
-        )  # fmt: skip
+        )
         self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
     def forward(self, z, c):
@@ -317,7 +317,7 @@ def test_the_condition_matters_to_bound_reconstruction_and_sample(kind):
     model, (x, _) = build(kind, condition=True, scale=4), examples(kind, 50)
     zeros, ones = torch.zeros(50, dtype=torch.int64), torch.ones(50, dtype=torch.int64)
     for f in (lambda c: model.elbo(x, c, seeded())[0], lambda c: model.reconstruct(x, c).double(),
-              lambda c: model.sample(50, c, seeded()).double()):  # fmt: skip
+              lambda c: model.sample(50, c, seeded()).double()):
         assert not torch.equal(f(zeros), f(ones))
         assert torch.equal(f(zeros), f(zeros))
 

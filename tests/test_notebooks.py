@@ -132,7 +132,7 @@ FAULTS = [
     (rules.prints_nothing_of_this_machine, shows(display(text_plain="PosixPath('/a/b')"))),
     (rules.prints_nothing_of_this_machine, shows(stream("stdout", r"saved C:\me\model.st"))),
     (rules.begins_with_setup, lambda nb: nb.cells.pop(1)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)

@@ -27,7 +27,7 @@ def test_the_path_from_data_to_a_checked_model(tmp_path, monkeypatch, name):
     source = as_far_as("## Three senses, one path", tmp_path / "11.ipynb")
     parameters = dict(path=str(SAMPLES / name), epochs=EPOCHS[name], out=str(tmp_path / "run"))
     nb = papermill.execute_notebook(source, tmp_path / "mine.ipynb", parameters, cwd=NOTEBOOK.parent, log_output=False,
-                                    progress_bar=False, kernel_name="python3")  # fmt: skip
+                                    progress_bar=False, kernel_name="python3")
     injected = [cell for cell in nb.cells if "injected-parameters" in cell.metadata.get("tags", [])]
     assert len(injected) == 1 and name in injected[0].source
     printed = "".join(o.get("text", "") for cell in nb.cells for o in cell.get("outputs", []))
