@@ -230,7 +230,9 @@ def saved(out):
 def test_a_run_that_is_stopped_or_killed_can_go_on(tmp_path, how, code, capsys):
     out = tmp_path / "run"
     arguments = ["fit", str(LEAVES), "--out", str(out), "--size", "8", "--epochs", "100000"]
-    script = ("import sys; from helpers import runs; from helpers.__main__ import main; "
+    # A shell that runs the tests in the background lets its children ignore Ctrl-C.
+    script = ("import sys, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+              "from helpers import runs; from helpers.__main__ import main; "
               "runs.fit.__kwdefaults__['save_every'] = 0.0; sys.exit(main(sys.argv[1:]))")
     process = subprocess.Popen([sys.executable, "-c", script, *arguments], env=ENVIRONMENT, text=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -36,7 +36,9 @@ class Memory:
         return len(self.x)
 
     def _take(self, index):
-        return Batch(floating(self.x[index], self.dtype), None if self.c is None else self.c[index])
+        # index_select copies the same rows as x[index], several times faster.
+        x = self.x[index] if isinstance(index, slice) else self.x.index_select(0, index)
+        return Batch(floating(x, self.dtype), None if self.c is None else self.c[index])
 
     def batches(self, size: int, order: torch.Generator | None = None, team: Team | None = None) -> Iterator[Batch]:
         """In order, or shuffled by the generator ``order``; each process of a team takes its share of every batch."""
