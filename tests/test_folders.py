@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from helpers import disk, senses
-from helpers.data import DataError, files, folders, notes
+from helpers.data import DataError, files, folders, notes, writings
 from helpers.models import VAE
 from helpers.models.texts import GRULanguageModel, Transformer
 from helpers.training import fit
@@ -260,7 +260,7 @@ def test_a_text_file_that_is_missing_a_folder_or_huge_is_refused(tmp_path, monke
         folders.texts(tmp_path / "nowhere.txt")
     with pytest.raises(DataError, match="cannot be read"):
         folders.texts(tmp_path)
-    monkeypatch.setattr(folders, "MOST_BYTES", 10)
+    monkeypatch.setattr(writings, "MOST_BYTES", 10)
     with pytest.raises(DataError, match="cut out a part"):
         folders.texts(file(tmp_path, "more than ten bytes"))
 
@@ -311,7 +311,7 @@ def test_no_piece_of_running_text_belongs_to_two_files(tmp_path):
     ],
 )
 def test_a_text_that_cannot_be_used_is_left_out_of_the_folder(tmp_path, monkeypatch, name, content, reason):
-    monkeypatch.setattr(folders, "MOST_BYTES", 1000)
+    monkeypatch.setattr(writings, "MOST_BYTES", 1000)
     file(tmp_path, "\n".join(NAMES))
     file(tmp_path, content, name)
     data = folders.texts(tmp_path)
@@ -344,7 +344,7 @@ def test_folders_of_too_little_or_too_much_text_are_refused(tmp_path, monkeypatc
         file(tmp_path, "" if case == "all broken" else "x\ny\nz")
     if case == "too much":
         file(tmp_path, "x\ny\nz", "b.txt")
-        monkeypatch.setattr(folders, "MOST_BYTES", 6)
+        monkeypatch.setattr(writings, "MOST_BYTES", 6)
     if case == "long line":
         file(tmp_path, "short\n" + 1500 * "x", "b.txt")
     with pytest.raises(DataError, match=message) as caught:

@@ -8,13 +8,16 @@ nothing waits for a pipe. A subfolder that holds a run of ours is no data, whate
 import os
 import stat
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from helpers import disk
 from helpers.data.dataset import DataError
 
+FEWEST = 10  # different images or texts: some to train, some to choose and some to test
 # What systems put into folders unasked, beside the names that begin with a dot.
 HIDDEN = {"thumbs.db", "desktop.ini", "__macosx"}
 
@@ -162,3 +165,39 @@ def _reason_against(entry, root):
     if not os.access(entry.path, os.R_OK):
         return "cannot be read (Permission denied)"
     return None
+
+
+def labels_of(listing, kept):
+    """The subfolders that the files kept lie in, and for each file the number of its own: (N,); or () and None."""
+    labels = sorted({file.label for file in kept if file.label is not None})
+    listing.empty_labels(labels)
+    number = {label: k for k, label in enumerate(labels)}
+    return labels, np.array([number[file.label] for file in kept]) if labels else None
+
+
+def finished(data, listing):
+    """The data set, with what was left out, and which labels have too few examples."""
+    notes = list(data.notes)
+    if len(data.names) == 1 and any(len(file.parts) > 2 for file in listing.files):
+        notes.append(f"all lie in the subfolder {data.names[0]}: give that one, if its own subfolders are the labels")
+    if data.names:
+        present = {split: set(data.c[rows].tolist()) for split, rows in data.rows.items()}
+        for split in ("train", "valid", "test"):
+            missing = [name for k, name in enumerate(data.names) if k not in present[split]]
+            if missing:
+                notes.append(f"{split} has no example of {some(missing)}")
+    return replace(data, notes=tuple(notes)).without(listing.skipped)
+
+
+def some(names, most=5):
+    """A few names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def left_out(listing: Listing | None) -> str:
+    """What was left out, at the end of a message of too little data."""
+    if listing is None or not listing.skipped:
+        return ""
+    (file, reason), count = listing.skipped[0], len(listing.skipped)
+    return f" (left out: {file}: {reason})" if count == 1 else f" (left out: {count:,}, as {file}: {reason})"

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from helpers.data.dataset import DataError
-from helpers.data.files import File, shown
+from helpers.data.dataset import DataError, Dataset
+from helpers.data.files import FEWEST, File, find, finished, labels_of, left_out, shown, some
 
 # Pillow knows more, such as PostScript, which it hands to another program; no picture is worth that.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "ICO", "TGA")
@@ -35,6 +35,58 @@ class Stack(NamedTuple):
     skipped: list[tuple[int, str]]  # (number, reason)
     several: list[int]  # the files with several frames, of which the first was taken
     different: int  # how many of the images differ from all before
+
+
+def images(
+    path: str | Path, size: int = 28, grey: bool | None = None, seed: int = 0, square: Square = "pad",
+    leave_out: str | Path | None = None,
+) -> Dataset:
+    """A folder of images of any size; its subfolders, if it has any, are the labels.
+
+    x: (N, size, size), grey, or (N, 3, size, size) in colour; bytes from 0 (black) to 255, which become numbers from
+    0 to 1 when a batch is made. c: the number of the subfolder, (N,), however deep the image lies in it; without
+    subfolders None.
+
+    grey: True makes all images grey, False keeps three channels; None takes colour if any image is in colour.
+    square: "pad" fits the whole image into the square and fills the rest with the colour of its border; "crop"
+        takes the largest square in the middle.
+    leave_out: a folder inside that is not looked at.
+
+    Images with transparency lie on white. Of several frames the first is taken. Equal images are removed.
+
+    Raises DataError when there is no such folder, for fewer than 10 different images that can be used, and for more
+    than fit into memory.
+    """
+    if not (isinstance(size, int) and 1 <= size <= 4096):
+        raise DataError(f"images: size is {size!r}; give the pixels of a side, a whole number from 1 to 4096.")
+    if square not in ("pad", "crop"):
+        raise DataError(f"images: square is {square!r}; say 'pad' or 'crop'.")
+    listing = find(path, "give one with images, in one subfolder for each label if they have labels", leave_out)
+    candidates = listing.take(SUFFIXES, "an image")
+    found = stack(candidates, size, grey, square)
+    listing.skipped += [(candidates[number].place, reason) for number, reason in found.skipped]
+    if found.different < FEWEST:
+        raise DataError(f"{shown(path)}: holds {found.different} different images that can be used, and at least "
+                        f"{FEWEST} are needed, to train, to choose and to test; add more{left_out(listing)}.")
+    kept = [candidates[number] for number in found.kept]
+    labels, c = labels_of(listing, kept)
+    notes = []
+    if found.several:
+        places = [candidates[number].place for number in found.several]
+        notes.append(f"several frames in {some(places)}: the first was taken")
+    data = Dataset.make(
+        f"images of {listing.name}",
+        found.x,
+        c,
+        names=tuple(map(shown, labels)),
+        low=0,
+        high=1,
+        seed=seed,
+        source=listing.source(len(kept), len(labels)),
+        notes=notes,
+        kind="image",
+    )
+    return finished(data, listing)
 
 
 def read(path: str | Path, size: int = 28, grey: bool = False, square: Square = "pad") -> tuple[np.ndarray, int]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers.data import files, folders
+from helpers.data import files
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.files import shown
 from helpers.senses import image, sound, text
@@ -88,7 +88,7 @@ def guess(path: str | Path, leave_out: str | Path | None = None) -> tuple[str | 
     seen = Counter(kind for file in listing.files for kind, own in SENSES.items() if file.suffix in own.SUFFIXES)
     if not seen:
         raise DataError(f"{shown(path)}: none of its {len(listing.files):,} files is an image (such as .png), a sound "
-                        f"(such as .wav) or a text (.txt); give a folder of one of these{folders.left_out(listing)}.")
+                        f"(such as .wav) or a text (.txt); give a folder of one of these{files.left_out(listing)}.")
     found = max(SENSES, key=lambda kind: seen[kind])
     others = [f"{seen[k]:,} {k} file{'s' * (seen[k] != 1)}" for k in SENSES if k != found and seen[k]]
     note = f"taken as {found}s, like {seen[found]:,} of its files; also seen: {', '.join(others)}" if others else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import nn
 
-from helpers.data import folders, pictures
+from helpers.data import pictures
 from helpers.data.dataset import DataError, Dataset, as_floats
 from helpers.models import images
 from helpers.senses import numbers
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # slow to import
 SUFFIXES = pictures.SUFFIXES
 ONE_FILE = False  # whether a single file can be all of the data
 SIZE = "size"  # what --size sets: pixels of a side
-read = folders.images
+read = pictures.images
 
 CHOICES = dict(code=16, channels=16, hidden=256, convolutional=True, dropout=0.1, likelihood=None, sigma=None)
 UNIT = "bits per dimension"

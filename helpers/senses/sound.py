@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from helpers.data import folders
+from helpers.data import recordings
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import sounds
 from helpers.senses import numbers
@@ -16,10 +16,10 @@ from helpers.senses.numbers import dimensions, distances, same, start  # noqa: F
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
 
-SUFFIXES = folders.SOUNDS
+SUFFIXES = recordings.SUFFIXES
 ONE_FILE = False  # whether a single file can be all of the data
 SIZE = "seconds"  # what --size sets
-read = folders.sounds
+read = recordings.sounds
 
 CHOICES = dict(code=8, rank=None, hidden=256, shared=None, sigma=None)
 UNIT = "bits per dimension"

@@ -7,7 +7,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
-from helpers.data import folders
+from helpers.data import writings
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.text import END, PAD, Vocabulary, lengths
 from helpers.models import texts
@@ -18,10 +18,10 @@ from helpers.models.ngram import NGram
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
 
-SUFFIXES = folders.TEXTS
+SUFFIXES = writings.SUFFIXES
 ONE_FILE = True  # whether a single file can be all of the data
 SIZE = "length"  # what --size sets: characters of a piece
-read = folders.texts
+read = writings.texts
 
 CHOICES = dict(code=4, hidden=128, embedding=64, dropout=0.4, drop_symbols=0.0, longest=None)
 UNIT = "bits per character"
