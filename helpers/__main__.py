@@ -7,6 +7,7 @@ import argparse
 import codecs
 import os
 import sys
+import time
 from collections.abc import Callable
 
 DONE, USAGE, DATA, TRAINING, RUN, STOPPED = 0, 2, 3, 4, 5, 130
@@ -56,15 +57,20 @@ def parser() -> argparse.ArgumentParser:
                   f"fit data/samples/leaves --out leaves --minutes 2\n{PROCESSES}")
     fit.add_argument("path", metavar="PATH", help="a folder of images or sounds (subfolders are labels), or a text")
     fit.add_argument("--out", metavar="RUN", required=True, help="the folder for the model and all about it")
-    fit.add_argument("--minutes", metavar="M", type=positive(float), help="how long to train, at most (2)")
+    fit.add_argument("--minutes", metavar="M", type=positive(float), help="how long all of it takes (2)")
     fit.add_argument("--epochs", metavar="E", type=positive(int), help="train for so many epochs instead, however long")
-    fit.add_argument("--more", metavar="M", type=positive(float), help="train a finished run on for M minutes")
+    fit.add_argument("--more", metavar="M", type=positive(float), help="go on with a finished run for M minutes")
     fit.add_argument("--kind", metavar="KIND", help="what the data are: image, sound or text (what most files are)")
     fit.add_argument("--size", metavar="S", type=positive(float),
                      help="pixels of a side (images, 28), seconds (sounds, 1), characters of a piece (text, 100)")
     fit.add_argument("--grey", action="store_true", default=None, help="make all images grey")
-    fit.add_argument("--model", metavar="NAME", help="the family of models (vae)")
-    fit.add_argument("--code", metavar="K", type=positive(int), help="numbers in a code (images 16, sounds 8, texts 4)")
+    fit.add_argument("--labels", choices=("yes", "no"), help="subfolders are labels, or not (if most files lie in some)")
+    fit.add_argument("--groups", choices=("yes", "no"),
+                     help="sounds of one name in several subfolders belong together, or not (unless it is a number)")
+    fit.add_argument("--text", choices=("lines", "running"),
+                     help="each line of a text is one item, or it is one running text (as it looks)")
+    fit.add_argument("--model", metavar="NAME", help="the family of models (texts: language, else vae)")
+    fit.add_argument("--code", metavar="K", type=positive(int), help="numbers in a code of a VAE (16, of sounds 8)")
     fit.add_argument("--seed", metavar="S", type=seed, help="of the split, the weights and the noise (0)")
     fit.add_argument("--from", metavar="RUN", dest="start_from", help="start from the weights of another run")
     fit.add_argument("--device", metavar="D", help="cpu, cuda (a GPU) or mps; a GPU if there is one")
@@ -157,6 +163,7 @@ def _stopped(given):
 
 
 def _fit(given):
+    since = time.perf_counter()
     import torch
 
     from helpers import device, disk, runs, senses
@@ -170,15 +177,18 @@ def _fit(given):
     before = runs.begun_with(given.out).get("origin", {})
     origin = {name: before[name] if getattr(given, name) is None and name in before else getattr(given, name)
               for name in ("kind", "size", "seed")}
-    options = {"grey": True} if given.grey else before.get("options", {})
+    said = {"yes": True, "no": False}
+    options = {"grey": given.grey, "labels": said.get(given.labels), "groups": said.get(given.groups), "by": given.text}
+    options = before.get("options", {}) | {name: value for name, value in options.items() if value is not None}
     data = senses.read(given.path, origin["kind"] or "auto", origin["size"], origin["seed"] or 0, given.out, **options)
     if first:
         data.describe()
     choices = {"code": given.code} if given.code else {}
     run = runs.fit(data, given.out, minutes=given.minutes, epochs=given.epochs, more=given.more, model=given.model,
-                   seed=given.seed, start_from=given.start_from, device=given.device, **choices)
+                   seed=given.seed, start_from=given.start_from, device=given.device, since=since, **choices)
     if first:
         print(f"samples: {', '.join(sorted(str(p) for p in run.path.glob('samples.*')))}")
+        print(f"all of it, to be looked at: {run.path / 'report.html'}")
     return DONE
 
 

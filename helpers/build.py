@@ -1,4 +1,4 @@
-"""A model that suits a data set: ``build(data)``, a VAE by default, or any other family by its name.
+"""A model that suits a data set: ``build(data)``, of the family that its sense names, or any other by its name.
 
 What was chosen is a plan, a dict that JSON can hold; ``assemble(plan)`` makes the same networks again, so that a
 model on disk can be opened where its data are not: ``restore(path)``.
@@ -17,6 +17,7 @@ from helpers import checkpoints, senses
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import images, sounds, texts
 from helpers.models.contract import Model
+from helpers.models.language import Language
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
 from helpers.training import ramp
@@ -77,6 +78,9 @@ class Family:
     def plan(self, data: Dataset, **choices: Any) -> dict:
         """The facts that the constructor asks for, and the choices. Raises DataError for one that it does not have."""
         known = facts(data)
+        if "symbols" in self.asks and not known["symbols"]:
+            raise DataError(f"{data.name}: {self.name} is for texts, and examples of shape {data.x.shape[1:]} are not "
+                            "texts with a vocabulary; make them with helpers.data.text.make or folders.texts.")
         free = [name for name in self.asks if name not in known]
         for name in choices:
             if name not in free:
@@ -84,6 +88,7 @@ class Family:
                                 f"{', '.join(free) or 'nothing'}.")
         defaults = {name: self.asks[name].default for name in free if self.asks[name].default is not inspect._empty}
         given = {name: value for name, value in choices.items() if value is not None}
+        _check_choices(data.name, given)
         return {name: known[name] for name in self.asks if name in known} | defaults | given
 
     def assemble(self, plan: dict) -> nn.Module:
@@ -96,10 +101,11 @@ class Family:
             model.start(data)
 
     def recipe(self, plan: dict, n: int) -> dict:
-        """Arguments for ``training.fit``: the class's ``recipe``, a dict, over what suits many."""
+        """Arguments for ``training.fit``: the class's ``recipe``, a dict or recipe(plan, n), over what suits many."""
         epochs = max(20, min(400, 20_000 // math.ceil(n / 64)))
         usual = dict(batch_size=64, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.05, epochs=epochs, objective={})
-        return usual | dict(getattr(self.make, "recipe", {}))
+        own = getattr(self.make, "recipe", {})
+        return usual | dict(own(plan, n) if callable(own) else own)
 
     def says(self, plan: dict) -> str:
         """What it is, in words."""
@@ -123,7 +129,7 @@ def facts(data: Dataset) -> dict:
 
 
 # A new family is one line here: a class, or an object like VAEs with the same methods.
-FAMILIES: dict[str, Any] = {"vae": VAEs()}
+FAMILIES: dict[str, Any] = {"vae": VAEs(), "language": Language}
 
 # What a plan may name beside the families: networks, and models made of them.
 PARTS: dict[str, Callable[..., nn.Module]] = {
@@ -144,33 +150,35 @@ def family(name: str) -> VAEs | Family:
     return Family(name, found) if made_by_one else found
 
 
-def build(data: Dataset, model: str = "vae", **choices: Any) -> nn.Module:
+def build(data: Dataset, model: str | None = None, **choices: Any) -> nn.Module:
     """An untrained model for a data set of images, sounds or texts; conditional, if it has labels.
 
-    model: a name in ``FAMILIES``. choices: what the family can be told. Of VAEs, for all: ``code``, how many numbers it
-    has. Images: ``channels``, ``hidden``, ``convolutional``, ``dropout``, ``likelihood`` ("levels" or "normal"),
-    ``sigma``, where learning starts. Sounds: ``rank``, spectra a label; ``hidden``, ``shared``, ``sigma``. Texts:
-    ``hidden``, ``embedding``, ``dropout``, ``drop_symbols``, ``longest``. ``model.plan`` says what was chosen. Draws
-    first weights from torch's random numbers.
+    model: a name in ``FAMILIES``; by default that of the sense: "language" for texts, else "vae". choices: what the
+    family can be told. Of language: ``hidden``, ``embedding``, ``dropout``, and ``order`` of the n-grams. Of VAEs, for
+    all: ``code``, how many numbers it has. Images: ``channels``, ``hidden``, ``convolutional``, ``dropout``,
+    ``likelihood`` ("levels" or "normal"), ``sigma``, where learning starts. Sounds: ``rank``, spectra a label;
+    ``hidden``, ``shared``, ``sigma``. Texts: ``hidden``, ``embedding``, ``dropout``, ``drop_symbols``, ``longest``.
+    ``model.plan`` says what was chosen. Draws first weights from torch's random numbers.
 
     Raises DataError for a choice that there is not, and for data that the family cannot handle.
     """
     chosen = plan(data, model, **choices)
     made = assemble(chosen)
     with torch.no_grad():
-        family(model).start(made, data, chosen)
+        family(chosen["model"]).start(made, data, chosen)
     return made
 
 
-def plan(data: Dataset, model: str = "vae", **choices: Any) -> dict:
+def plan(data: Dataset, model: str | None = None, **choices: Any) -> dict:
     """What ``build`` would choose, as numbers and words."""
     known = facts(data)
     try:
-        found = family(model).plan(data, **choices)
+        name: str = model or senses.sense(data.kind).MODEL
+        found = family(name).plan(data, **choices)
     except DataError as error:
-        name = f"{data.name}: "
-        raise DataError(name + str(error).removeprefix(name)) from None
-    return {"model": model, "kind": known["kind"], "labels": known["labels"], **found}
+        start = f"{data.name}: "
+        raise DataError(start + str(error).removeprefix(start)) from None
+    return {"model": name, "kind": known["kind"], "labels": known["labels"], **found}
 
 
 def assemble(plan: dict) -> nn.Module:
@@ -212,7 +220,7 @@ def _told(plan):
 
 def _check_choices(name, chosen):
     for key, value in chosen.items():
-        whole = key in ("code", "channels", "hidden", "rank", "embedding", "longest")
+        whole = key in ("code", "channels", "hidden", "rank", "embedding", "longest", "order")
         if whole and value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise DataError(f"{name}: {key} is {value!r}; give a whole number of at least 1.")
         if key in ("dropout", "drop_symbols") and not 0 <= value < 1:

@@ -3,16 +3,21 @@
 The style sheet is ``helpers/style.mplstyle``; ``helpers.setup`` switches it on.
 """
 
+import functools
 import io
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager, ft2font
 from numpy.typing import ArrayLike
 
 from helpers.disk import IMAGES, MADE_BY, DiskError, recording, write_bytes
+
+NO_FONTS = ("emoji", "lastresort", "adobeblank", "notdef")  # coloured, or with an empty box for every character
 
 
 def show(fig: plt.Figure, alt: str, save: str | None = None) -> None:
@@ -67,6 +72,65 @@ def _save(file: Path, picture: bytes):
     note.add_text("Software", MADE_BY)
     Image.open(io.BytesIO(picture)).save(marked, format="png", optimize=True, pnginfo=note)
     write_bytes(file, marked.getvalue())
+
+
+# --- labels in any writing -------------------------------------------------------------------------------
+
+
+def font_for(text: str) -> str | None:
+    """The file of a font on this machine that has all characters of a text, DejaVu Sans if it has; None if none has."""
+    return next((font for font in _fonts() if _has(font, text)), None)
+
+
+def writable(names: Iterable[str], shaped: bool | None = None) -> list[str]:
+    """Names as a figure can write them, with characters that are composed; "label 3" for the third if it cannot.
+
+    It cannot where no font has the characters, nor where a script joins or reorders them (Arabic, Hindi, Thai) and
+    nothing here does so. shaped: whether something does; by default whether Matplotlib does.
+    """
+    shaped = hasattr(ft2font, "__libraqm_version__") if shaped is None else shaped
+    plain = [unicodedata.normalize("NFC", name) for name in names]
+    return [name if font_for(name) and (shaped or not _needs_shaping(name)) else f"label {number}"
+            for number, name in enumerate(plain, start=1)]
+
+
+def families(texts: Iterable[str]) -> list[str]:
+    """What ``font.family`` must be for Matplotlib to write these texts: what it is, and other fonts where they lack."""
+    found = list(plt.rcParams["font.family"])
+    for font in dict.fromkeys(font_for(unicodedata.normalize("NFC", text)) for text in texts):
+        if font is not None and font != _fonts()[0]:
+            family = ft2font.FT2Font(font).family_name
+            if family not in found:
+                font_manager.fontManager.addfont(font)
+                found.append(family)
+    return found
+
+
+@functools.cache
+def _fonts():
+    """Files of fonts: DejaVu Sans, which comes with Matplotlib, and those of this machine, plain ones first."""
+    first = font_manager.findfont("DejaVu Sans")
+    others = [font for font in font_manager.findSystemFonts() if not any(no in _stem(font) for no in NO_FONTS)]
+    plain = lambda font: ("sans" not in _stem(font), "regular" not in _stem(font), _stem(font))
+    return [first, *sorted(set(others) - {first}, key=plain)]
+
+
+def _stem(font):
+    return Path(font).stem.lower().replace(" ", "").replace("-", "")
+
+
+@functools.lru_cache(maxsize=4096)
+def _has(font, text):
+    try:
+        letters = ft2font.FT2Font(font)
+        return letters.scalable and all(letters.get_char_index(ord(letter)) for letter in text)
+    except (OSError, RuntimeError):  # a file that is no font, or a damaged one
+        return False
+
+
+def _needs_shaping(text):
+    return any(unicodedata.bidirectional(letter) in ("R", "AL") or unicodedata.combining(letter)
+               or unicodedata.category(letter) in ("Mn", "Mc") for letter in text)
 
 
 def montage(images: ArrayLike, columns: int, shape: tuple[int, int] = (8, 8), gap: int = 1,

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,10 @@ SAMPLE_RATE = 16_000  # Hz
 N_FFT, HOP = 1024, 320  # samples: windows of 64 ms, one every 20 ms
 FLOOR = 1e-3  # magnitudes below this, 60 dB under a full sine, count as silence
 MIN_SECONDS, MAX_SECONDS = 0.05, 60.0
+QUIET = 1e-5  # a peak below this is silence
+# The smallest difference that a kind of file can hold; a sound of fewer steps than these is mostly rounding.
+STEPS = {"PCM_S8": 2**-7, "PCM_U8": 2**-7, "PCM_16": 2**-15, "PCM_24": 2**-23, "ULAW": 2**-12, "ALAW": 2**-12}
+LEAST_STEPS = 16
 
 Array = npt.ArrayLike | torch.Tensor
 
@@ -165,6 +170,13 @@ def normalise(wave: npt.ArrayLike, peak: float = 0.9) -> np.ndarray:
     return np.where(top > 1e-6, peak * wave / np.maximum(top, 1e-6), wave)
 
 
+class Recording(NamedTuple):
+    """A file as it was read: its wave (samples,), and whether one channel was taken, for together they cancel out."""
+
+    wave: np.ndarray
+    one_channel: bool
+
+
 def load(
     path: str | Path,
     sample_rate: int = SAMPLE_RATE,
@@ -173,27 +185,100 @@ def load(
 ) -> np.ndarray:
     """Read a sound file (WAV, FLAC, OGG, MP3) as mono at ``sample_rate``: (samples,), float32, peak at 0.9.
 
-    Channels are averaged; other rates are resampled (soxr). Raises DataError, in one sentence, for what cannot be
-    read, is empty, too short, too long, silent, or holds NaN.
+    Channels are averaged, or the loudest is taken where their average is far quieter; other rates are resampled (soxr).
+    Raises DataError, in one sentence, for what cannot be read, is empty, too short, too long, silent, so quiet that it
+    is rounding noise, or holds NaN.
     """
+    return record(path, sample_rate, min_seconds, max_seconds).wave
+
+
+def record(
+    path: str | Path,
+    sample_rate: int = SAMPLE_RATE,
+    min_seconds: float = MIN_SECONDS,
+    max_seconds: float = MAX_SECONDS,
+) -> Recording:
+    """As :func:`load`, and how it was read. Of files of over a minute, a minute is held at its own rate at a time."""
     import soundfile
 
     path = Path(path)
     try:
         # As bytes, since a name need not be UTF-8; Windows has names of characters.
         with soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path)) as file:
-            rate, seconds = file.samplerate, file.frames / max(file.samplerate, 1)
+            rate, seconds, step = file.samplerate, file.frames / max(file.samplerate, 1), STEPS.get(file.subtype, 0)
             if file.frames == 0:
                 raise DataError(f"{path.name}: holds no sound at all (0 samples); leave the file out.")
             if seconds > max_seconds:  # before it is read
                 raise DataError(f"{path.name}: is {seconds:.0f} seconds long, and more than {max_seconds:g} were not "
                                 "expected; cut it into single notes or phrases.")
-            wave = file.read(dtype="float32", always_2d=True).mean(axis=1)
+            if seconds <= MAX_SECONDS:
+                channels = file.read(dtype="float32", always_2d=True)
+                loudest = _loudest(np.square(channels, dtype=float).sum(axis=0), _power(channels))
+                wave = _mono(channels, loudest)
+            else:
+                wave, loudest = _long(file, sample_rate)
+                rate = sample_rate
     except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError) as error:
         reason = str(error).rstrip(".").split(": ")[-1]
         message = f"{path.name}: cannot be read as sound ({reason}); give a whole WAV, FLAC or OGG file."
         raise DataError(message) from None
-    return prepare(wave, rate, path.name, sample_rate, min_seconds)
+    top = float(np.abs(wave).max())
+    if QUIET < top < LEAST_STEPS * step:
+        raise DataError(f"{path.name}: is nearly silent, {20 * math.log10(top):.0f} dB at its loudest, and would be "
+                        "noise of rounding if made loud; record it louder, or leave it out.")
+    return Recording(prepare(wave, rate, path.name, sample_rate, min_seconds), loudest is not None)
+
+
+def _power(channels):
+    """The power of the average of the channels (n, channels), summed over time."""
+    return float(np.square(channels.mean(axis=1), dtype=float).sum())
+
+
+def _loudest(each, together):
+    """The number of the loudest channel, from the power of each (channels,), if their average is far quieter than it.
+
+    By 20 dB; and by more than an average that has one channel with sound, and others without.
+    """
+    far = min(0.1, 0.5 / len(each))
+    return int(each.argmax()) if together < far**2 * each.max() else None
+
+
+def _mono(channels, loudest):
+    return channels.mean(axis=1) if loudest is None else channels[:, loudest]
+
+
+def _long(file, sample_rate):
+    """A long file as mono at sample_rate, and which channel was taken, if one was; in two passes."""
+    import soxr
+
+    each, together, size = 0, 0.0, 60 * file.samplerate
+    for block in file.blocks(size, dtype="float32", always_2d=True):
+        each, together = each + np.square(block, dtype=float).sum(axis=0), together + _power(block)
+    loudest = _loudest(each, together)
+    file.seek(0)
+    stream, parts = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32"), []
+    for block in file.blocks(size, dtype="float32", always_2d=True):
+        parts.append(stream.resample_chunk(np.ascontiguousarray(_mono(block, loudest))))
+    parts.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+    return np.concatenate(parts), loudest
+
+
+def onset(wave: npt.ArrayLike, sample_rate: int = SAMPLE_RATE) -> int:
+    """How many samples of silence a wave (samples,) begins with, less 20 ms; 0 for less than a tenth of a second.
+
+    Sound is what is less than 45 dB below the loudest frame of 10 ms and twice as strong as the first 50 ms, whose
+    noise may be up to 26 dB below it. From there it goes back to where the sound begins to rise.
+    """
+    wave, size = np.asarray(wave, np.float32), sample_rate // 100
+    if len(wave) < 10 * size:
+        return 0
+    level = np.sqrt(np.square(wave[: len(wave) // size * size].reshape(-1, size)).mean(axis=1))
+    top, noise = level.max(), np.median(level[:5])
+    first = int((level > min(max(0.0056 * top, 2 * noise), 0.1 * top)).argmax())
+    while first > 0 and level[first - 1] > max(1.3 * noise, 1e-3 * top):
+        first -= 1
+    silent = (first - 2) * size
+    return silent if silent >= sample_rate // 10 else 0
 
 
 def prepare(
@@ -213,7 +298,7 @@ def prepare(
     if len(wave) < min_seconds * rate:
         raise DataError(f"{name}: lasts {len(wave) / rate:.3f} seconds, and at least {min_seconds:g} are needed; leave "
                         "it out.")
-    if np.abs(wave).max() < 1e-5:
+    if np.abs(wave).max() < QUIET:
         raise DataError(f"{name}: is silent from beginning to end; leave it out.")
     if rate != sample_rate:
         wave = soxr.resample(wave, rate, sample_rate)

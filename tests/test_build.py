@@ -77,7 +77,7 @@ def test_it_fits_the_data(name):
     """A finite bound, gradients for every weight, samples in the shape of the data, likelihoods for each example."""
     torch.manual_seed(0)
     data = DATA[name]()
-    model = build(data)
+    model = build(data, "vae")
     assert isinstance(model, VAE)
     assert model.plan["labels"] == (int(data.c.max()) + 1 if data.c is not None and data.c.ndim == 1 else 0)
     x, c = batch(data, model)
@@ -103,7 +103,7 @@ def test_it_fits_the_data(name):
 def test_its_plan_makes_the_same_networks_without_the_data(name):
     data = DATA[name]()
     torch.manual_seed(0)
-    model = build(data)
+    model = build(data, "vae")
     again = assemble(json.loads(json.dumps(model.plan)))
     again.load_state_dict(model.state_dict())
     x, c = batch(data, model)
@@ -126,7 +126,7 @@ OVERRIDES = [
     ("grey", dict(sigma=0.125), lambda m: abs(decoded(m).scale.flatten()[0].item() - 0.125) < 1e-6),
     ("sounds", dict(code=2, rank=3), lambda m: m.decoder.R == 3 and m.code == 2),
     ("sounds", dict(hidden=11), lambda m: m.decoder.code.out_features == 11),
-    ("sounds", dict(sigma=0.5), lambda m: abs(m.decoder.log_sigma.exp().item() - 0.5) < 1e-6),
+    ("sounds", dict(sigma=0.5), lambda m: (m.decoder.sigma - 0.5).abs().max().item() < 1e-6),
     ("sounds, shared", dict(), lambda m: isinstance(m, SetVAE)),
     ("sounds, shared", dict(shared=False), lambda m: not isinstance(m, SetVAE)),
     ("sounds, groups of one", dict(), lambda m: not isinstance(m, SetVAE)),
@@ -142,7 +142,7 @@ def decoded(model):
 
 @pytest.mark.parametrize(("name", "choices", "holds"), OVERRIDES, ids=lambda v: str(v) if isinstance(v, dict) else None)
 def test_every_choice_can_be_overridden(name, choices, holds):
-    model = build(DATA[name](), **choices)
+    model = build(DATA[name](), "vae", **choices)
     assert holds(model)
     assert all(model.plan[key] == value for key, value in choices.items())
 
@@ -169,7 +169,7 @@ REFUSED = {
 def test_what_cannot_be_chosen_is_refused_in_one_sentence(case):
     name, choices, message = REFUSED[case]
     with pytest.raises(DataError, match=message) as caught:
-        build(DATA[name](), **choices)
+        build(DATA[name](), "vae", **choices)
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
 
 
@@ -187,7 +187,21 @@ def test_what_cannot_be_chosen_is_refused_in_one_sentence(case):
 )
 def test_data_that_it_cannot_handle_are_refused(data, message):
     with pytest.raises(DataError, match=message):
-        build(data())
+        build(data(), "vae")
+
+
+@pytest.mark.parametrize(("name", "family"), [("grey", "vae"), ("sounds", "vae"), ("texts", "language")])
+def test_each_sense_has_a_family_that_is_built_if_nothing_is_said(name, family):
+    assert build(DATA[name]()).plan["model"] == family
+
+
+def test_language_is_for_texts_alone():
+    with pytest.raises(DataError, match="language is for texts"):
+        build(DATA["grey"](), "language")
+    with pytest.raises(DataError, match=r"not texts with a vocabulary"):
+        build(Dataset.make("t", noise(42, 9), kind="text"))
+    with pytest.raises(DataError, match="order is 0"):
+        build(DATA["texts"](), order=0)
 
 
 def test_learning_starts_from_the_average_of_each_label():

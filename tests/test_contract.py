@@ -252,7 +252,7 @@ from helpers.senses.numbers import dimensions, distances, same, start
 SUFFIXES, ONE_FILE, SIZE = {".points"}, False, "digits"
 CHOICES = dict(code=2, hidden=8, sigma=None)
 UNIT, SAMPLING, PRINTED, EXACT_COUNTS, SHEET = "bits per number", {"mean": False}, False, False, (50, 0)
-HEIGHT, COLUMNS = 1.0, 5
+HEIGHT, COLUMNS, MODEL = 1.0, 5, "vae"
 
 
 def read(path, digits=3, seed=0, leave_out=None):
@@ -300,6 +300,10 @@ def files(x, labels, columns=None, form=""):
 
 def draw(ax, x, label=None):
     ax.plot(*x, "o")
+
+
+def html(x, says):
+    return [f'<span title="{line}">{a:.1f} {b:.1f}</span>' for (a, b), line in zip(x, says)]
 
 
 def limits(plan):

@@ -392,10 +392,13 @@ def test_the_figures_of_copies_by_hand():
     samples, held_out = np.array([[1.0], [4.0], [5.0], [16.0]]), np.array([[2.0], [5.0], [15.0], [16.0]])
     found = copies(samples, train, held_out, neighbours.two_nearest, same=0.5)
     assert found.pop("verdict").startswith("No sign of copying: 25% of the samples")
+    suspects = found.pop("suspects")
+    assert [(s["sample"], s["train"], s["distance"]) for s in suspects] == [(0, 0, 1), (1, 0, 4), (3, 2, 4), (2, 0, 5)]
+    assert [s["ratio"] for s in suspects] == pytest.approx([1 / 9, 4 / 6, 4 / 6, 1])
     assert found == pytest.approx({
         "samples": 4, "compared with": 3, "exact": 0, "nearest": 4.0, "nearest, held out": 4.5,
         "ratio": 4 / 6, "ratio, held out": (4 / 6 + 1) / 2,
-        "suspicious": 0.25, "suspicious, held out": 0.25, "copies": False,
+        "suspicious": 0.25, "suspicious, held out": 0.25, "copies": False, "nearly equal, held out": 0.0,
     })
     nearer = copies(np.array([[1.0], [1.0], [1.0], [5.0]]), train, held_out, neighbours.two_nearest, same=0.5)
     assert nearer["copies"] and "75% of the samples are suspiciously near" in nearer["verdict"]
@@ -421,6 +424,71 @@ def test_one_exact_match_is_chance_unless_it_is_to_be_told():
     assert not quiet["copies"] and quiet["exact"] == 1 and "No sign" in quiet.pop("verdict")
     assert told.pop("verdict") == "1 of 100 samples are training examples, to the last detail."
     assert quiet == told
+
+
+def drawings(n, qualities, seed):
+    """n drawings (n · qualities, 25), each again and again with a little noise; and which one it is."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((n, 25)).repeat(qualities, axis=0)
+    return x + rng.normal(0, 0.01, x.shape), np.arange(n).repeat(qualities)
+
+
+NEW = {"new ones": False, "training examples": True, "training examples with noise": True}
+
+
+@pytest.mark.parametrize("different", [2, 5, 20])
+@pytest.mark.parametrize("name", NEW)
+def test_copies_among_near_duplicates(name, different):
+    """12 drawings at 6 qualities: a copy is near to six training examples, and to one thing."""
+    train, alike = drawings(12, 6, seed=0)
+    held_out, _ = drawings(different, 6, seed=1)  # other drawings, as a split by clusters makes it
+    again = train[np.random.default_rng(2).integers(len(train), size=40)]
+    samples = {
+        "new ones": np.random.default_rng(3).random((40, 25)),
+        "training examples": again,
+        "training examples with noise": again + np.random.default_rng(4).normal(0, 0.02, again.shape),
+    }[name]
+    found = copies(samples, train, held_out, neighbours.two_nearest, same=1e-6, alike=alike, different=different)
+    assert found["copies"] == NEW[name] and ("No sign" in found["verdict"]) != NEW[name]
+    assert found["nearly equal, held out"] == 0
+
+
+def test_held_out_examples_that_are_nearly_training_examples_are_said():
+    x, _ = drawings(12, 6, seed=0)
+    order = np.random.default_rng(1).permutation(len(x))
+    train, held_out, samples = x[order[:50]], x[order[50:]], np.random.default_rng(2).random((40, 25))
+    found = copies(samples, train, held_out, neighbours.two_nearest, same=1e-6)
+    assert not found["copies"] and found["nearly equal, held out"] == 1
+    assert found["verdict"].startswith("Whether it copies cannot be said: 100% of the real held-out examples")
+    mostly_new = np.concatenate([held_out[:5], np.random.default_rng(3).random((45, 25))])
+    found = copies(samples, train, mostly_new, neighbours.two_nearest, same=1e-6)
+    assert found["nearly equal, held out"] == 0.1
+    assert found["verdict"].startswith("No sign of copying: ") and "but 10% of these are nearly" in found["verdict"]
+
+
+def test_suspects_are_the_lowest_ratios_and_their_nearest_of_many_blocks():
+    rng = np.random.default_rng(0)
+    train, held_out, samples = rng.random((1000, 4)), rng.random((100, 4)), rng.random((30, 4))
+    samples[[7, 21]] = train[[999, 0]] + [[0.0], [1e-4]]
+    suspects = copies(samples, train, held_out, neighbours.two_nearest, same=1e-6)["suspects"]
+    assert len(suspects) == 5 and [(s["sample"], s["train"]) for s in suspects[:2]] == [(7, 999), (21, 0)]
+    rows, squared = neighbours.nearest(samples[[s["sample"] for s in suspects]], train)
+    assert [s["train"] for s in suspects] == rows.tolist()
+    assert [s["distance"] for s in suspects] == pytest.approx(np.sqrt(squared))
+    assert sorted(s["ratio"] for s in suspects) == [s["ratio"] for s in suspects]
+
+
+def test_the_second_nearest_is_of_another_cluster():
+    train = np.array([[0.0], [1.0], [2.0], [10.0], [11.0]])
+    x = np.array([[0.0], [9.0]])
+    assert neighbours.two_nearest(x, train, [5, 5, 5, 7, 7]).tolist() == [[0, 10], [1, 7]]
+    assert neighbours.two_nearest(x, train, [5, 5, 5, 5, 7]).tolist() == [[0, 11], [1, 2]]
+    assert np.isinf(neighbours.two_nearest(x, train, [1] * 5)[:, 1]).all()
+    rng = np.random.default_rng(0)  # many in the nearest cluster, more than are spared for rounding; several blocks
+    x, train, alike = rng.random((1100, 2)), rng.random((300, 2)), rng.integers(0, 3, 300)
+    table = np.linalg.norm(x[:, None] - train, axis=2)
+    wanted = np.where(alike == alike[table.argmin(axis=1)][:, None], np.inf, table).min(axis=1)
+    assert np.allclose(neighbours.two_nearest(x, train, alike), np.stack([table.min(axis=1), wanted], 1), rtol=1e-12)
 
 
 def test_copies_of_anything_that_has_distances():

@@ -55,7 +55,7 @@ def test_what_cannot_be_used_is_left_out_and_named(recordings, capsys):
     soundfile.write(recordings / "A4" / "silent.flac", np.zeros(16_000), 16_000)
     (recordings / "A4" / ".hidden").write_text("")
     data = folders.sounds(recordings)
-    assert len(data) == 24 and len(data.notes) == 3
+    assert len(data) == 24 and sum(note.startswith("left out: ") for note in data.notes) == 3
     data.describe()
     out = capsys.readouterr().out
     for part in ("A3/broken.wav: cannot be read", "A3/notes.txt is not a sound file", "A4/silent.flac: is silent"):
@@ -123,7 +123,8 @@ def test_deeper_folders_of_sounds_are_part_of_the_name_and_sounds_beside_the_lab
     note(tmp_path / "loose.wav", 9)
     data = folders.sounds(tmp_path)
     assert data.group_names == ("flute", "loud/violin", "soft/violin") and data.names == ("A4", "C5")
-    assert [file for file, _ in data.skipped] == ["loose.wav"] and "has no label" in data.notes[-1]
+    assert [file for file, _ in data.skipped] == ["loose.wav"]
+    assert any("has no label" in note for note in data.notes)
 
 
 @pytest.mark.parametrize("rate", [7_999, 8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
@@ -141,7 +142,8 @@ def test_links_pipes_and_names_of_any_bytes_among_sounds(tmp_path, capsys):
     mine = tmp_path / "mine"
     for i in range(4):
         note(mine / "A4" / f"{i}.wav", i)
-    note(Path(os.fsdecode(os.fsencode(mine) + b"/A4/\xff.wav")), 5)
+    for label in (b"A4", b"C5"):
+        note(Path(os.fsdecode(os.fsencode(mine) + b"/" + label + b"/violin\xff.wav")), 5, 69 if label == b"A4" else 72)
     Path(os.fsdecode(os.fsencode(mine) + b"/A4/broken\n\xff.wav")).write_bytes(b"no")
     note(tmp_path / "outside.wav", 6)
     (mine / "A4" / "nowhere.wav").symlink_to("gone.wav")
@@ -149,7 +151,7 @@ def test_links_pipes_and_names_of_any_bytes_among_sounds(tmp_path, capsys):
     (mine / "A4" / "out.wav").symlink_to(tmp_path / "outside.wav")
     os.mkfifo(mine / "A4" / "pipe.wav")
     data = folders.sounds(mine)
-    assert len(data) == 5 and r"\xff" in data.group_names
+    assert len(data) == 6 and r"violin\xff" in data.group_names
     reasons = {r"A4/broken\n\xff.wav": "cannot be read as sound", "A4/nowhere.wav": "leads nowhere",
                "A4/loop": "holds this one", "A4/out.wav": "outside of the folder", "A4/pipe.wav": "a pipe"}
     assert {file for file, _ in data.skipped} == set(reasons)
@@ -172,7 +174,6 @@ SPOILT = {
     "an image": (b"\x89PNG\r\n\x1a\n" + bytes(40), "cannot be read as sound"),
     "no samples": (np.zeros(0), "holds no sound"),
     "too short": (np.ones(100), "lasts 0.006 seconds"),
-    "too long": (np.ones(61 * 16_000), "is 61 seconds long"),
     "silent": (np.zeros(16_000), "is silent"),
     "NaN": (np.where(np.arange(9000) == 7, np.nan, 0.5), "are NaN or infinite"),
 }
@@ -239,8 +240,8 @@ def test_running_text_is_cut_into_pieces(tmp_path):
         (b"", {}, "is empty"),
         (b" \n\n ", {}, "is empty"),
         (b"\x89PNG\r\n\x1a\n\0\0", {}, "is not text"),
-        ("Käse\nBrot".encode("latin-1"), {}, "is not UTF-8, as byte 0xe4 in line 1"),
-        ("a\nb\nc".encode("utf-16"), {}, "begins like UTF-16"),
+        (b"\x89PNG\r\n\x1a\n\1\2\3\xff", {}, "is not UTF-8, as byte 0x89 in line 1"),
+        (b"\xff\xfea", {}, "begins like UTF-16"),
         ("x" * 5000, dict(by="lines"), "line 1 has 5,000 characters"),
         ("one\ntwo\nthree", dict(by="lines"), "holds 3 different lines"),
         ("same\n" * 50, dict(by="lines"), "holds 1 different lines"),
@@ -288,7 +289,7 @@ def test_the_lines_of_a_folder_are_pooled(tmp_path):
     file(tmp_path / "more", "\n".join(["", *NAMES[8:]]), "b.md")
     data = folders.texts(tmp_path)
     assert sorted(data.vocabulary.decode(data.x)) == sorted(NAMES) and data.c is None and data.kind == "text"
-    assert data.found == 24 and "1 empty lines left out" in data.notes[0] and data.source == "2 of 2 files"
+    assert data.found == 24 and "1 empty lines left out" in data.notes and data.source == "2 of 2 files"
 
 
 def test_no_piece_of_running_text_belongs_to_two_files(tmp_path):
@@ -303,9 +304,9 @@ def test_no_piece_of_running_text_belongs_to_two_files(tmp_path):
     ("name", "content", "reason"),
     [
         ("x.txt", b"", "is empty"),
-        ("x.txt", "Käse".encode("latin-1"), "is not UTF-8"),
+        ("x.txt", b"\x89PNG\r\n\1\2\3\xff", "is not UTF-8"),
         ("x.txt", b"a\0b", "is not text"),
-        ("x.txt", "a".encode("utf-16"), "begins like UTF-16"),
+        ("x.txt", b"\xff\xfea", "begins like UTF-16"),
         ("x.txt", b"a" * 1001, "at most 0 are read into memory"),
         ("x.pdf", b"%PDF", "is not a text file that is read here"),
     ],

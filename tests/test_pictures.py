@@ -18,7 +18,7 @@ import torch
 from PIL import ExifTags, Image, ImageFile
 from torch import nn
 
-from helpers.data import DataError, folders, pictures
+from helpers.data import DataError, folders, pictures, pixels
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names or files")
 
@@ -44,7 +44,7 @@ def encoded(image, format="PNG", **options):
 def seen(tmp_path, content, name="one.png", size=8, **options):
     """What becomes of one image file: (C, size, size)."""
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else encoded(content))
-    return pictures.read(tmp_path / name, size, **options)[0]
+    return next(pixels.read(tmp_path / name, size, **options)).pixels
 
 
 # --- folders and labels ------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_of_several_frames_the_first_is_taken_and_it_is_noted(tmp_path, format):
     fill(tmp_path, 11, first=50)
     (tmp_path / f"film.{format.lower()}").write_bytes(frames(format))
     data = folders.images(tmp_path, size=12)
-    assert data.notes == (f"several frames in film.{format.lower()}: the first was taken",)
+    assert data.notes == (f"several frames (3) in film.{format.lower()}: the first was taken",)
     assert np.abs(data.x[-1].astype(int) - noise(0)).max() < (77 if format == "WEBP" else 3)
 
 
@@ -372,8 +372,6 @@ BROKEN = {
     "large": ("x.png", bomb(12_600, 12_600), "declares 12,600 × 12,600 pixels"),
     "no pixels": ("x.png", bomb(0, 5), "broken|not an image"),
     "NaN": ("x.tif", real([0, np.nan, 1]), "holds NaN"),
-    "negative": ("x.tif", real([-5, 0, 1]), "holds values from -5 to 1, and 0 to 65535"),
-    "beyond white": ("x.tif", real([0, 1e6]), "holds values from 0 to 1e"),
     "another kind": ("x.pdf", b"%PDF-1.4", "is not an image file that is read here"),
     "no ending": ("README", b"text", "is not an image file that is read here"),
 }
@@ -414,7 +412,7 @@ def test_a_file_that_may_not_be_read_is_left_out(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return open(path, *rest, **options)
 
-    monkeypatch.setattr(pictures, "open", opened, raising=False)
+    monkeypatch.setattr(pixels, "open", opened, raising=False)
     assert dict(folders.images(tmp_path).skipped) == {
         "003.png": "cannot be read (Permission denied)",
         "004.png": "cannot be read (Permission denied)",
@@ -532,7 +530,7 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(tmp
     if fits:
         assert len(folders.images(tmp_path, grey=grey)) == 12
         return
-    monkeypatch.setattr(pictures, "read", None)
+    monkeypatch.setattr(pixels, "read", None)
     with pytest.raises(DataError, match=r"12 images of 28 × 28 need .* GB .* give a smaller size, or fewer files"):
         folders.images(tmp_path, grey=grey)
 

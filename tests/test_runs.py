@@ -503,12 +503,14 @@ def test_the_score_of_texts_is_in_bits_per_character():
     assert found["bits"] == pytest.approx(found["nats"] * found["examples"] / symbols / math.log(2))
 
 
-def test_more_than_a_thousand_examples_are_drawn_from(monkeypatch):
-    monkeypatch.setattr(scores, "MOST_SCORED", 4)
+def test_of_more_than_are_scored_some_are_drawn():
     data = grey()
-    found = runs.score(build(data, **SMALL), data, k=1)
+    found = runs.score(build(data, **SMALL), data, k=1, most=4)
     assert found["examples"] == 4
-    rows = scores.scored_rows(data, "test")
+    rows = data.rows["test"]
+    drawn = scores.some(rows, 4, np.random.default_rng(0))
+    assert found["baselines"]["independent pixels"]["nats"] == pytest.approx(
+        histogram_nats(data.train.x, data.train.c, data.x[drawn], data.c[drawn]).mean())
     whole = runs.baselines(data)["independent pixels"]
     alone = histogram_nats(data.train.x, data.train.c, data.x[rows], data.c[rows]).mean()
     assert whole == pytest.approx(alone)

@@ -1,11 +1,16 @@
 """What images, sounds and texts are asked, each by the same names."""
 
+import io
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib import font_manager
+from PIL import Image
 
 import samples as made
 from comparing import refused
-from helpers import senses
+from helpers import plotting, senses
 from helpers.data import DataError
 from helpers.senses import numbers
 
@@ -14,15 +19,69 @@ from helpers.senses import numbers
     ("name", "shown"),
     [("oak", "oak"), ("Ελλάδα", "Ελλάδα"), ("عربي", "عربي"), ("Жук", "Жук"), ("Cafe\u0301", "Café"), ("猫", "label 4")],
 )
-def test_a_sheet_names_each_row_in_letters_that_its_font_has(name, shown):
-    assert numbers._drawable(name, 3) == shown
+def test_a_sheet_names_each_row_in_letters_that_its_font_has(name, shown, monkeypatch):
+    monkeypatch.setattr(plotting, "_fonts", lambda: [font_manager.findfont("DejaVu Sans")])  # as on a bare machine
+    assert plotting.writable(["a", "b", "c", name], shaped=True)[3] == shown
+
+
+def test_names_that_need_shaping_are_numbers_where_nothing_shapes():
+    names = ["oak", "عربي", "עברית", "Ελλάδα", "Cafe\u0301", "Жук"]
+    assert plotting.writable(names, shaped=False) == ["oak", "label 2", "label 3", "Ελλάδα", "Café", "Жук"]
+    assert plotting.writable(names, shaped=True)[1] == "عربي"
+
+
+@pytest.fixture
+def cat_font(tmp_path):
+    """A font that has one character, a block for 猫."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    pen = TTGlyphPen(None)
+    for k, point in enumerate([(0, 0), (0, 900), (900, 900), (900, 0)]):
+        (pen.lineTo if k else pen.moveTo)(point)
+    pen.closePath()
+    glyph, builder = pen.glyph(), FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "cat"])
+    builder.setupCharacterMap({ord("猫"): "cat"})
+    builder.setupGlyf({".notdef": glyph, "cat": glyph})
+    builder.setupHorizontalMetrics({".notdef": (1000, 0), "cat": (1000, 0)})
+    builder.setupHorizontalHeader(ascent=900, descent=-100)
+    builder.setupNameTable({"familyName": "Only Cats", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / "cats.ttf")
+    return str(tmp_path / "cats.ttf")
+
+
+def test_a_font_of_the_machine_writes_what_dejavu_lacks(cat_font, tmp_path, monkeypatch, recwarn):
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    dejavu = font_manager.findfont("DejaVu Sans")
+    monkeypatch.setattr(plotting, "_fonts", lambda: [dejavu, str(tmp_path / "broken.ttf"), cat_font])
+    assert plotting.font_for("oak") == dejavu and plotting.font_for("猫") == cat_font
+    assert plotting.font_for("oak 猫") is None  # in one font, or not at all
+    assert plotting.writable(["猫", "oak 猫"]) == ["猫", "label 2"]
+    assert plotting.families(["oak", "猫"]) == [*plt.rcParams["font.family"], "Only Cats"]
+    sheet = np.asarray(Image.open(io.BytesIO(numbers.tiles(np.ones((4, 20, 20, 3)), ["猫", "oak"] * 2, None, 1))))
+    assert (sheet[5:20, 4:15] < 60).all(axis=2).sum() > 60  # a black block, not the outline of a box
+    labels = ["猫", "Ελλάδα", "عربي", "oak 猫"]
+    fig = senses.examples(np.zeros((4, 8, 8)), "image", labels)
+    fig.canvas.draw()
+    plt.close(fig)
+    assert [ax.get_title() for ax in fig.axes] == plotting.writable(labels)
+    assert not [str(w.message) for w in recwarn if "missing" in str(w.message)]
+
+
+def test_coloured_and_empty_fonts_are_passed_over(monkeypatch):
+    there = ["/f/NotoColorEmoji.ttf", "/f/LastResort.otf", "/f/Zed.ttf", "/f/Adobe-Blank.otf", "/f/Noto Sans CJK.ttc"]
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: there)
+    plotting._fonts.cache_clear()
+    try:
+        assert plotting._fonts()[1:] == ["/f/Noto Sans CJK.ttc", "/f/Zed.ttf"]
+    finally:
+        plotting._fonts.cache_clear()
 
 
 def test_a_sheet_has_a_row_for_each_label_that_comes_in_turn():
-    import io
-
-    from PIL import Image
-
     pictures = np.zeros((6, 5, 5, 3))
     pictures[1::2] = 1.0
     sheet = np.asarray(Image.open(io.BytesIO(numbers.tiles(pictures, ["a", "b"] * 3, None, 1)))).astype(int)

@@ -497,6 +497,122 @@ def test_an_interrupted_run_leaves_the_best_weights():
     assert same(weights(model), best[1]) and not model.training
 
 
+# --- going back --------------------------------------------------------------------------------------
+
+
+BREAKS = {"nan": dict(batch=8), "far above": dict(batch=8, how="1e3"), "in validation": dict(validation=3, how="1e3")}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_loss_that_breaks_goes_back_to_the_best_weights_and_learns_more_slowly(name, capsys):
+    model = Breaking(**BREAKS[name])
+    _, history = train(model, epochs=5, retries=3, quiet=False, schedule="constant", lr=0.02)
+    assert len(history) == 5 and history["epoch"].tolist() == [1, 2, 3, 4, 5] and history.returns == 1
+    assert history["lr"] == pytest.approx([0.02, 0.02, 0.006, 0.006, 0.006])
+    said = [line for line in capsys.readouterr().out.splitlines() if "went back" in line]
+    assert len(said) == 1 and "epoch 3" in said[0]
+    assert "those of epoch 2, and goes on with a learning rate of 0.3 times" in said[0]
+    # The same noise, but for what had been drawn until it broke: what comes next starts from the weights of epoch 2.
+    assert history["valid"][2] < 1.2 * history["valid"][1] and np.isfinite(history["train"]).all()
+
+
+def test_what_it_goes_back_to_is_the_best_with_fresh_moments():
+    """A step of rate 0 after the break changes nothing, so that the weights are those it went back to."""
+    model = Breaking(batch=8)
+    still = lambda progress: 0.0 if progress > 0.99 else 1.0
+    seen = []
+    loss = model.loss
+
+    def watched(batch, beta=1.0):
+        if model.training:
+            seen.append(weights(model))
+        return loss(batch, beta)
+
+    model.loss = watched
+    train(model, epochs=3, retries=1, lr=0.02, objective={"beta": still})
+    assert same(seen[8], model.kept[1][1])  # the first batch after the one that broke
+
+
+def test_it_is_said_once_however_often_it_goes_back(capsys):
+    class Often(Breaking):
+        def loss(self, batch, beta=1.0):
+            loss, metrics = super().loss(batch, beta)
+            return loss * (float("nan") if self.training and len(self.seen("x")) in (5, 9) else 1.0), metrics
+
+    _, history = train(Often(), epochs=4, retries=2, quiet=False, lr=0.02, schedule="constant")
+    assert history.returns == 2 and capsys.readouterr().out.count("went back") == 1
+    assert history["lr"][-1] == pytest.approx(0.02 * 0.09)
+
+
+def test_when_no_retry_is_left_it_stops_as_ever():
+    class Always(Breaking):
+        def loss(self, batch, beta=1.0):
+            loss, metrics = super().loss(batch, beta)
+            return loss * (float("nan") if self.training and len(self.seen("x")) > 4 else 1.0), metrics
+
+    model = Always()
+    with pytest.raises(TrainingError, match=r"is nan at epoch 2, batch 1; .*lr=0.0018 now.* weights of epoch 1"):
+        train(model, retries=2, lr=0.02)
+    assert same(weights(model), model.kept[0][1])
+
+
+def test_without_retries_a_loss_that_is_only_far_above_is_no_error():
+    assert len(train(Breaking(batch=8, how="1e3"))[1]) == 4
+    _, history = train(Breaking(batch=8, how="1e3"), retries=0)
+    assert history.returns == 0
+
+
+@pytest.mark.parametrize("name", ["everything", "augmented and streamed"])
+def test_ordinary_training_with_retries_is_the_same_to_the_bit(name):
+    one, two = (train(**RUNS[name], retries=retries) for retries in (0, 5))
+    assert same(weights(one[0]), weights(two[0])) and rows(one[1]) == rows(two[1]) and two[1].returns == 0
+
+
+@pytest.mark.parametrize("batch", [7, 9, 11, 13, 16])
+def test_a_run_that_went_back_is_resumed_to_the_same_weights(tmp_path, batch):
+    """Broken at batch 8, and stopped before or after that; what counts the batches goes on counting."""
+
+    class Both(Breaking):
+        def __init__(self, stop, seen=0):
+            super().__init__(batch=8)
+            self.stop, self.already = stop, seen
+
+        def seen(self, what, training=True):
+            return [None] * (self.already if training else 0) + super().seen(what, training)
+
+        def loss(self, batch, beta=1.0):
+            result = super().loss(batch, beta)
+            if self.training and len(self.seen("x")) == self.stop:
+                raise KeyboardInterrupt
+            return result
+
+    settings = dict(epochs=5, retries=2, lr=0.02, checkpoint=tmp_path / "run", data=DATA)
+    whole, history = train(Both(None), **settings | {"checkpoint": tmp_path / "whole"})
+    assert history.returns == 1
+    with pytest.raises(KeyboardInterrupt):
+        train(Both(batch), **settings)
+    done = len(checkpoints.load(tmp_path / "run")[1]["history"])
+    model, again = train(Both(None, 3 * done + 2 * (done > 2)), **settings)
+    assert same(weights(model), weights(whole)) and rows(again) == rows(history) and again.returns == 1
+
+
+def test_only_retries_that_there_are_count_as_a_setting():
+    from helpers.training import Settings
+
+    assert "retries" not in Settings().described() and Settings(retries=2).described()["retries"] == 2
+    with pytest.raises(ValueError, match="retries is -1"):
+        Settings(retries=-1)
+
+
+def test_a_state_of_an_earlier_version_goes_on(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(Breaking(batch=5, how=KeyboardInterrupt), checkpoint=tmp_path / "run")
+    tensors, card = checkpoints.load(tmp_path / "run")
+    checkpoints.save(tmp_path / "run", tensors, **{k: v for k, v in card.items() if k not in ("span", "returns")})
+    model, history = train(checkpoint=tmp_path / "run", retries=5)
+    assert same(weights(model), weights(train()[0])) and history.returns == 0
+
+
 # --- going on from a checkpoint ----------------------------------------------------------------------
 
 
@@ -765,6 +881,7 @@ def one_of_several(folder):
         train(BreaksInOne(), ODD)
     except TrainingError as error:
         (folder / f"error {rank}").write_text(str(error))
+    note("gone back", *train(BreaksInOne(), ODD, retries=1))
     train(data=ODD, epochs=3, quiet=False)
 
 
@@ -811,7 +928,7 @@ def test_two_processes_have_the_gradient_of_one(torchrun, name):
             assert row == pytest.approx(ours, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", [*SHARED, "whole", "gone on"])
+@pytest.mark.parametrize("name", [*SHARED, "whole", "gone on", "gone back"])
 def test_two_processes_agree_to_the_bit(torchrun, name):
     one, two = (result(torchrun[0], name, rank) for rank in (0, 1))
     assert same(one[0], two[0]) and one[2] == two[2]

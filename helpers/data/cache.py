@@ -13,6 +13,9 @@ import numpy as np
 from helpers import disk
 
 FOLDER = disk.CACHE
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+SLOTS = 4  # results of one kind that are kept for readers' own data
+MOST_BYTES = 2_000_000_000  # of one such result; a larger one is made each time
 
 
 def cached(name: str, recipe: bytes, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -28,11 +31,32 @@ def cached(name: str, recipe: bytes, make: Callable[[], dict[str, np.ndarray]]) 
             return {key: stored[key] for key in stored.files}
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    except UNREADABLE:
         with contextlib.suppress(OSError):
             os.rename(file, disk.free_name(file.with_name(f"{file.name}.damaged")))
     arrays: dict[str, Any] = make()
     if not os.path.lexists(file):  # else it is damaged and cannot be moved, or another process was faster
         with contextlib.suppress(OSError), disk.replacing(file) as temporary, open(temporary, "wb") as out:
             np.savez(out, **arrays)
+    return arrays
+
+
+def recent(name: str, recipe: bytes, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """As :func:`cached`, for what readers bring: of each ``name`` the last 4 results are kept, and no more.
+
+    The oldest file makes room for a new one, so that the cache does not grow with every folder that is ever read.
+    """
+    files = [FOLDER / f"{name}-{slot}.npz" for slot in range(SLOTS)]
+    for file in files:
+        with contextlib.suppress(*UNREADABLE), np.load(file, allow_pickle=False) as stored:
+            if stored["recipe"].tobytes() == recipe:
+                arrays = {key: stored[key] for key in stored.files if key != "recipe"}
+                with contextlib.suppress(OSError):
+                    os.utime(file)  # used now, and so the last to make room
+                return arrays
+    arrays = make()
+    if sum(array.nbytes for array in arrays.values()) <= MOST_BYTES:
+        oldest = min(files, key=lambda file: file.stat().st_mtime if file.exists() else 0)
+        with contextlib.suppress(OSError), disk.replacing(oldest) as temporary, open(temporary, "wb") as out:
+            np.savez(out, recipe=np.frombuffer(recipe, np.uint8), **arrays)  # type: ignore[arg-type]
     return arrays

@@ -1,7 +1,7 @@
 """One object for every data set, ours or the reader's: examples, a condition, and three disjoint splits.
 
-Splits are made after duplicates are removed, so that nothing in the test split can have been seen in
-training. Train is for fitting, validation for choosing, test for reporting.
+Splits are made (helpers.data.splits) after duplicates are removed, so that nothing in the test split can have been
+seen in training. Train is for fitting, validation for choosing, test for reporting.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike
 
+from helpers.data import splits
 from helpers.errors import DataError
 
 MOST_SHOWN = 20  # files left out that describe() names
@@ -77,6 +78,7 @@ class Dataset:
     kind: str = ""  # "image", "sound" or "text": what an example is to be shown as; "" for anything else
     skipped: tuple[tuple[str, str], ...] = ()  # (file, reason) for all that could not be used; the last notes say it
     origin: dict = field(default_factory=dict)  # how it was read, so that it can be read again: path, kind, options, …
+    alike: np.ndarray | None = None  # (N,): nearly equal examples share a number; None: none found, or not sought
 
     @classmethod
     def make(
@@ -98,6 +100,8 @@ class Dataset:
         group: ArrayLike | None = None,
         group_names: Sequence[str] = (),
         kind: str = "",
+        alike: ArrayLike | None = None,
+        split: ArrayLike | None = None,
     ) -> "Dataset":
         """Check x and c, remove duplicates, and split what is left, class by class.
 
@@ -113,6 +117,12 @@ class Dataset:
         ``valid`` and ``test`` are then fractions of the groups, or the numbers of the groups themselves. Equal
         examples count as duplicates only if their labels are equal, too.
 
+        With ``alike`` (N,), whole numbers, examples of the same number are nearly equal and stay in one split; a number
+        that many share goes to train.
+
+        With ``split`` (N,) of "train", "valid" and "test", the split is that one. Of equal examples the one in test
+        stays, or else the one in valid; a split that is missing is taken from train.
+
         Raises DataError for an empty or ragged x, NaN, values out of range, labels that do not match,
         and for splits that would be empty.
         """
@@ -120,21 +130,28 @@ class Dataset:
         c = _checked_condition(name, c, len(x), names)
         group = _checked_group(name, group, len(x), group_names)
         labels = c if _is_label(c) else None
+        alike = _checked_group(name, alike, len(x), (), what="alike")
+        split = _checked_split(name, split, len(x))
         key = x if key is None else np.asarray(key)
         if len(key) != len(x):
             raise DataError(f"{name}: key has {len(key)} rows and x has {len(x)}; give one row for each.")
-        found, first = len(x), _first_of_equals(key, labels if group is not None else None)
+        order = None if split is None else np.array([("test", "valid", "train").index(part) for part in split])
+        found, notes = len(x), list(notes)
+        first, across = _first_of_equals(key, labels if group is not None else None, order)
+        if across:
+            notes.append(f"{across:,} examples equal one of a later split (test, before valid, before train) and are "
+                         "left out")
         if len(first) < found:
-            x, c = np.asarray(x[first]), None if c is None else c[first]
-            group = None if group is None else group[first]
+            x = np.asarray(x[first])
+            c, group, alike, split = (None if a is None else a[first] for a in (c, group, alike, split))
         rng = np.random.default_rng(seed)
-        if group is None:
-            rows = _split(name, len(x), c if _is_label(c) else None, valid, test, rng)
-        else:
-            rows = _split_groups(name, group, valid, test, rng)
+        rows = splits.make(name, len(x), c if _is_label(c) else None, group, alike, split, valid, test, rng)
+        if alike is not None and (mixed := splits.shared(rows, alike)):
+            notes.append(f"{mixed:,} examples of test are nearly equal to one of train: the figures are too good")
         shape = tuple(shape) or x.shape[1:]
-        names, notes, group_names = tuple(names), tuple(notes), tuple(group_names)
-        return cls(name, x, c, rows, names, shape, source, found, notes, group, group_names, kind=kind)
+        names, group_names = tuple(names), tuple(group_names)
+        return cls(name, x, c, rows, names, shape, source, found, tuple(notes), group, group_names, kind=kind,
+                   alike=alike)
 
     def without(self, skipped: Iterable[tuple[str, str]]) -> "Dataset":
         """The same, with the (file, reason) of all that could not be used, which the last of its notes name."""
@@ -199,8 +216,8 @@ class Dataset:
             print(f"{self.found:,} found, {self.found - len(self):,} duplicates removed before splitting")
         if self.c is not None and not _is_label(self.c):
             print(f"condition: {self.c.shape[1]} real numbers each, from {self.c.min():.3g} to {self.c.max():.3g}")
-        more = max(0, len(self.skipped) - MOST_SHOWN)
-        for note in self.notes[: len(self.notes) - more]:
+        more = max(0, sum(note.startswith("left out: ") for note in self.notes) - MOST_SHOWN)
+        for note in self.notes[: len(self.notes) - more]:  # those of what was left out are the last, see without
             print(note)
         if more:
             print(f"left out: {more:,} more, {len(self.skipped):,} in all; data.skipped names each with its reason")
@@ -306,13 +323,24 @@ def _checked_condition(name, c, n, names) -> np.ndarray | None:
     return c
 
 
-def _checked_group(name, group, n, group_names) -> np.ndarray | None:
+def _checked_split(name, split, n) -> np.ndarray | None:
+    if split is None:
+        return None
+    split = np.asarray(split)
+    unknown = set(split.ravel().tolist()) - {"train", "valid", "test"}
+    if split.shape != (n,) or unknown:
+        raise DataError(f"{name}: split has shape {split.shape} for {n} examples, and holds "
+                        f"{sorted(map(str, unknown)) or 'no other words'}; give 'train', 'valid' or 'test' for each.")
+    return split
+
+
+def _checked_group(name, group, n, group_names, what="group") -> np.ndarray | None:
     if group is None:
         return None
     group = np.asarray(group)
     if group.shape != (n,) or not np.issubdtype(group.dtype, np.integer) or group.min() < 0:
         raise DataError(
-            f"{name}: group has shape {group.shape} and type {group.dtype} for {n} examples; give one whole number "
+            f"{name}: {what} has shape {group.shape} and type {group.dtype} for {n} examples; give one whole number "
             "from 0 for each."
         )
     if group_names and group.max() >= len(group_names):
@@ -320,57 +348,28 @@ def _checked_group(name, group, n, group_names) -> np.ndarray | None:
     return group
 
 
-def _first_of_equals(key, c):
-    """The rows of key that no earlier row equals, by a fingerprint of each; with c, equal rows have equal labels."""
-    seen, first, i = set(), [], 0
-    for block in _blocks(key):
+def fingerprints(x: np.ndarray) -> Iterator[bytes]:
+    """A few bytes for each row of x (N, …), the same for equal rows."""
+    for block in _blocks(x):
         block = np.ascontiguousarray(block)
         if np.issubdtype(block.dtype, np.floating):
             block = block + 0.0  # -0.0 becomes 0.0
         for row in block:
-            fingerprint = (hashlib.blake2b(row, digest_size=16).digest(), None if c is None else int(c[i]))
-            if fingerprint not in seen:
-                seen.add(fingerprint)
-                first.append(i)
-            i += 1
-    return np.array(first)
+            yield hashlib.blake2b(row, digest_size=16).digest()
 
 
-def _split_groups(name, group, valid, test, rng):
-    """Row numbers for each split: whole groups, by their numbers or by a fraction of them."""
-    rest, held_out = np.unique(group), {}
-    for split, wanted in (("test", test), ("valid", valid)):
-        if isinstance(wanted, (Sequence, np.ndarray)):
-            chosen = np.asarray(wanted, int)
-            if len(chosen) and not np.isin(chosen, rest).all():
-                gone = sorted(set(chosen.tolist()) - set(rest.tolist()))[0]
-                raise DataError(
-                    f"{name}: group {gone} cannot be held out for {split}: it is not in the data, or in another split."
-                )
-        else:
-            chosen = rng.permutation(rest)[: round(wanted * len(np.unique(group)))]
-        if len(chosen) == 0:
-            raise DataError(f"{name}: the {split} split of {len(np.unique(group))} groups would be empty; give it one.")
-        held_out[split] = np.nonzero(np.isin(group, chosen))[0]
-        rest = np.setdiff1d(rest, chosen)
-    if len(rest) == 0:
-        raise DataError(f"{name}: no group is left for training; lower valid and test.")
-    return {"train": np.nonzero(np.isin(group, rest))[0], "valid": held_out["valid"], "test": held_out["test"]}
+def _first_of_equals(key, c, order=None):
+    """The rows of key (N, …) that no other row equals, or that come first among equals, by a fingerprint of each.
 
-
-def _split(name, n, c, valid, test, rng):
-    """Row numbers for each split: shuffle, line up by class, and take evenly spaced rows for each split."""
-    order = rng.permutation(n)
-    if c is not None:
-        order = order[np.argsort(c[order], kind="stable")]
-    rows, rest = {}, order
-    for split, fraction in (("test", test), ("valid", valid)):
-        count = round(fraction * n)
-        if fraction < 0 or count < 1:
-            raise DataError(f"{name}: the {split} split of {n} examples would be empty; raise {split}={fraction:g}.")
-        if count >= len(rest):
-            raise DataError(f"{name}: nothing of {n} examples is left for training; lower valid and test.")
-        picks = ((np.arange(count) + 0.5) * len(rest) / count).astype(int)
-        rows[split] = np.sort(rest[picks])
-        rest = np.delete(rest, picks)
-    return {"train": np.sort(rest), "valid": rows["valid"], "test": rows["test"]}
+    With c, equal rows have equal labels. With ``order`` (N,) the smallest number comes first. Returns the rows, and how
+    many others equal one of another ``order``.
+    """
+    seen: dict = {}
+    across = 0
+    for i, fingerprint in enumerate(fingerprints(key)):
+        mark = fingerprint, None if c is None else int(c[i])
+        first = seen.setdefault(mark, i)
+        if order is not None and order[i] != order[first]:
+            across += 1
+            seen[mark] = i if order[i] < order[first] else first
+    return np.array(sorted(seen.values())), across

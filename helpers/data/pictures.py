@@ -1,30 +1,33 @@
-"""Image files of any size and kind as small squares of bytes, one array for all.
+"""A folder of images of any size and kind as small squares of bytes, one array for all.
 
-Whatever comes, eight bits a channel go on: what is transparent lies on white, 16 bits are divided by 257, a
-camera's note on how it was held is obeyed, CMYK and palettes become red, green and blue. Pillow does the reading
-and its antialiased Lanczos filter the scaling.
+How one file is read: helpers.data.pixels. What holds for all of them is decided here: in colour or not, which value is
+white, what shows through, and which are nearly equal.
 """
 
-import contextlib
-import functools
+import bisect
 import hashlib
+import itertools
+import json
 import os
+import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import PIL
 
-from helpers.data.dataset import DataError, Dataset
-from helpers.data.files import FEWEST, File, find, finished, labels_of, left_out, shown, some
+from helpers.data import cache, duplicates, formats, pixels
+from helpers.data.dataset import DataError, Dataset, fingerprints
+from helpers.data.files import FEWEST, File, find, finished, labels_of, left_out, shown, single, some, splits_of
+from helpers.data.pixels import Look, Square
+from helpers.progress import Progress
 
-# Pillow knows more, such as PostScript, which it hands to another program; no picture is worth that.
-FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "ICO", "TGA")
-SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".pbm", ".pgm",
-            ".ppm", ".pnm", ".jp2", ".avif", ".ico", ".tga"}
-MOST_PIXELS = 150_000_000  # of one image: more than cameras have; 600 MB while it is read
+SUFFIXES = formats.IMAGES
 COLOURLESS = 4  # of 255: red, green and blue that differ by no more are grey that was stored as a JPEG in colour
-Square = Literal["pad", "crop"]  # how an image becomes a square, see read
+NEARLY_BLACK = 32  # of 255: where no image is lighter
+MANY = 2000  # files whose reading takes a while: it shows its progress, and what was read is kept
 
 
 class Stack(NamedTuple):
@@ -33,26 +36,28 @@ class Stack(NamedTuple):
     x: np.ndarray  # (N, size, size), or (N, 3, size, size) in colour: uint8 from 0 to 255
     kept: list[int]  # the files that the rows of x are, by their number
     skipped: list[tuple[int, str]]  # (number, reason)
-    several: list[int]  # the files with several frames, of which the first was taken
-    different: int  # how many of the images differ from all before
+    notes: list[str]  # what was decided for all
 
 
 def images(
     path: str | Path, size: int = 28, grey: bool | None = None, seed: int = 0, square: Square = "pad",
-    leave_out: str | Path | None = None,
+    leave_out: str | Path | None = None, labels: bool | None = None,
 ) -> Dataset:
-    """A folder of images of any size; its subfolders, if it has any, are the labels.
+    """A folder of images of any size; its subfolders, if most images lie in some, are the labels.
 
     x: (N, size, size), grey, or (N, 3, size, size) in colour; bytes from 0 (black) to 255, which become numbers from
     0 to 1 when a batch is made. c: the number of the subfolder, (N,), however deep the image lies in it; without
-    subfolders None.
+    subfolders None. Subfolders train, valid and test are the splits (``Listing.take``).
 
     grey: True makes all images grey, False keeps three channels; None takes colour if any image is in colour.
     square: "pad" fits the whole image into the square and fills the rest with the colour of its border; "crop"
         takes the largest square in the middle.
     leave_out: a folder inside that is not looked at.
+    labels: whether subfolders are labels; None decides by where most images lie.
 
-    Images with transparency lie on white. Of several frames the first is taken. Equal images are removed.
+    Of several frames the first that is not blank is taken; but where a file, or the few files of a folder, hold at
+    least 10 frames, these are the images. One file may be given for a folder. Equal images are removed, and nearly
+    equal ones stay in one split. More than 2,000 files are read once, and then from data/cache while they are the same.
 
     Raises DataError when there is no such folder, for fewer than 10 different images that can be used, and for more
     than fit into memory.
@@ -61,94 +66,141 @@ def images(
         raise DataError(f"images: size is {size!r}; give the pixels of a side, a whole number from 1 to 4096.")
     if square not in ("pad", "crop"):
         raise DataError(f"images: square is {square!r}; say 'pad' or 'crop'.")
-    listing = find(path, "give one with images, in one subfolder for each label if they have labels", leave_out)
-    candidates = listing.take(SUFFIXES, "an image")
-    found = stack(candidates, size, grey, square)
+    advice = "give one with images, in one subfolder for each label if they have labels"
+    listing = single(path) if holds_images(path) else find(path, advice, leave_out)
+    candidates = listing.take(SUFFIXES, "an image", labels)
+    frames = [pixels.frames_in(file.path) for file in candidates] if len(candidates) < FEWEST else []
+    every = sum(frames) >= FEWEST and max(frames) > 1
+    rows = sum(frames) if every else len(candidates)
+    _check_room(rows, 1 if grey else 3, size)
+    found = _kept(candidates, (size, grey, square, every),
+                  lambda: stack(candidates, rows, size, grey, square, every))
     listing.skipped += [(candidates[number].place, reason) for number, reason in found.skipped]
-    if found.different < FEWEST:
-        raise DataError(f"{shown(path)}: holds {found.different} different images that can be used, and at least "
-                        f"{FEWEST} are needed, to train, to choose and to test; add more{left_out(listing)}.")
+    different = len(set(fingerprints(found.x)))
+    if different < FEWEST:
+        seen = formats.advice(file.suffix for file in listing.files if file.suffix not in SUFFIXES)
+        seen = f"; it holds {seen}" if seen and not candidates else ""
+        raise DataError(f"{shown(path)}: holds {different} different images that can be used, and at least "
+                        f"{FEWEST} are needed, to train, to choose and to test; add more{seen}{left_out(listing)}.")
     kept = [candidates[number] for number in found.kept]
-    labels, c = labels_of(listing, kept)
-    notes = []
-    if found.several:
-        places = [candidates[number].place for number in found.several]
-        notes.append(f"several frames in {some(places)}: the first was taken")
+    names, c = labels_of(listing, kept)
+    alike, note = duplicates.found(found.x)
+    split = splits_of(kept)
+    apart = alike is not None and len(np.unique(alike)) >= 3  # else there is nothing to tell apart
+    if alike is not None:
+        found.notes.append(note + (", and most are: test examples have doubles in train, and the figures say little"
+                                   if not apart else ", each kept in one split" if split is None else ""))
     data = Dataset.make(
         f"images of {listing.name}",
         found.x,
         c,
-        names=tuple(map(shown, labels)),
+        names=tuple(map(shown, names)),
         low=0,
         high=1,
         seed=seed,
-        source=listing.source(len(kept), len(labels)),
-        notes=notes,
+        source=listing.source(len(set(found.kept)), len(names)),
+        notes=found.notes,
         kind="image",
+        alike=alike if apart else None,
+        split=split,
     )
     return finished(data, listing)
 
 
-def read(path: str | Path, size: int = 28, grey: bool = False, square: Square = "pad") -> tuple[np.ndarray, int]:
-    """One image as (3, size, size), or (1, size, size) if grey, uint8; and how many frames the file has.
-
-    square: "pad" shows the whole image, scaled until it fits, and fills the rest with the colour of its border
-        (the median); "crop" takes the largest square in the middle.
-    Raises DataError with the reason, for what is not an image, is broken or cut off, or too large.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with open(path, "rb") as file, Image.open(file, formats=_formats()) as image:
-            if image.width * image.height > MOST_PIXELS:  # before it is decoded: a small file can declare any size
-                raise DataError(f"declares {image.width:,} × {image.height:,} pixels, and at most {MOST_PIXELS:,} are "
-                                "read; scale it down")
-            frames = getattr(image, "n_frames", 1)
-            image.draft(image.mode, (4 * size, 4 * size))  # large JPEGs are decoded at a fraction of their size
-            image.load()
-            turn = _turn(image)
-            small = _scaled(_plain(image, grey), size, square)
-        small = small if turn is None else small.transpose(turn)
-        return _padded(np.asarray(small.convert("L" if grey else "RGB")), size), frames
-    except DataError:
-        raise
-    except Image.DecompressionBombError:
-        raise DataError(f"declares more pixels than the {MOST_PIXELS:,} that are read; scale it down") from None
-    except UnidentifiedImageError:
-        empty = os.path.getsize(path) == 0
-        raise DataError("is empty" if empty else "is not an image, whatever its name says, or is cut off") from None
-    except Exception as error:  # a broken file can make a decoder fail in any way, and the others are to be read
-        if isinstance(error, OSError) and error.errno:
-            raise DataError(f"cannot be read ({error.strerror})") from None
-        raise DataError(f"is broken or cut off ({shown(str(error)).rstrip('.') or type(error).__name__})") from None
+def holds_images(path: str | Path) -> bool:
+    """Whether this is one file with enough frames to be all images: a stack, or an animation."""
+    return os.path.isfile(path) and formats.ending(path) in SUFFIXES and pixels.frames_in(path) >= FEWEST
 
 
-def stack(files: list[File], size: int, grey: bool | None, square: Square) -> Stack:
-    """All images that can be read.
+def stack(files: Sequence[File], rows: int, size: int, grey: bool | None, square: Square, every: bool = False) -> Stack:
+    """All images that can be read, at most ``rows`` of them; with ``every``, all frames of each file.
 
     grey: True for one channel, False for three; None takes three if any image is in colour.
-    Raises DataError, before any is read, if they would not fit into the memory that is free.
     """
-    channels = 1 if grey else 3
-    _check_room(len(files), channels, size)
-    x = np.empty((len(files), channels, size, size), np.uint8)  # takes memory as it is filled, row by row
-    found, digests, colour = Stack(x, [], [], [], 0), set(), grey is False
+    x = np.empty((rows, 1 if grey else 3, size, size), np.uint8)  # takes memory as it is filled, row by row
+    looks: list[Look] = []
+    kept: list[int] = []
+    skipped = []
+
+    def look(number, **decided):
+        return pixels.read(files[number].path, size, bool(grey), square, every, **decided)
+
+    progress = Progress(len(files), unit="image", show=len(files) > MANY)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of damaged EXIF and the like, say neither which file nor what to do
-        for number, file in enumerate(files):
+        for number in progress:
             try:
-                pixels, frames = read(file.path, size, bool(grey), square)
+                for seen in itertools.islice(look(number), rows - len(kept)):
+                    x[len(kept)] = seen.pixels
+                    kept.append(number)
+                    looks.append(seen._replace(pixels=None))
             except DataError as error:
-                found.skipped.append((number, str(error)))
-                continue
-            x[len(found.kept)] = pixels
-            found.kept.append(number)
-            if frames > 1:
-                found.several.append(number)
-            digests.add(hashlib.blake2b(pixels.data, digest_size=16).digest())
-            colour = colour or np.ptp(pixels, axis=0).max() > COLOURLESS
-    x = x[: len(found.kept)]
-    return found._replace(x=x if colour else _luma(x), different=len(digests))
+                skipped.append((number, str(error)))
+            progress.say("read")
+        # What is decided for all is known now; those that were read otherwise are read again.
+        scale = pixels.common_scale([seen.deep for seen in looks if seen.deep])
+        background = pixels.common_background([seen.light for seen in looks if seen.light is not None])
+        again = [row for row, seen in enumerate(looks) if (seen.deep and pixels.common_scale([seen.deep]) != scale)
+                 or (seen.light is not None and background != pixels.WHITE)]
+        for number in sorted({kept[row] for row in again}):
+            start = bisect.bisect_left(kept, number)
+            for row, seen in enumerate(look(number, scale=scale, background=background), start):
+                x[row] = seen.pixels
+    x = x[: len(kept)]
+    x = x if grey is False or _coloured(x) else _luma(x)
+    return Stack(x, kept, skipped, _notes(files, kept, looks, scale, background, every, x))
+
+
+def _notes(files, kept, looks, scale, background, every, x):
+    """What was decided for all images, a line each."""
+    notes = []
+    several = {kept[row]: seen.frames for row, seen in enumerate(looks) if seen.frames > 1}
+    places = some([files[number].place for number in several])
+    if several and every:
+        notes.append(f"{len(kept):,} frames of {places} are the images")
+    elif several:
+        few, most = min(several.values()), max(several.values())
+        which = "the first that is not blank was taken" if any(seen.frame for seen in looks) else "the first was taken"
+        notes.append(f"several frames ({few}{f' to {most}' * (most > few)}) in {places}: {which}")
+    deep = [seen.deep for seen in looks if seen.deep]
+    usual = pixels.Scale(0, 65535), *([pixels.Scale(0, 1), pixels.Scale(0, 255)] if any(d.real for d in deep) else [])
+    if scale and scale not in usual:
+        low, high = min(d.low for d in deep), max(d.high for d in deep)
+        low, high, black, white = (f"{v:,.0f}" if v == round(v) else f"{v:.3g}" for v in (low, high, *scale))
+        notes.append(f"{len(deep):,} images of more than 8 bits, with values from {low} to {high}: in all of them "
+                     f"{black} is black and {white} is white")
+    clear = sum(seen.light is not None for seen in looks)
+    if background == pixels.BLACK:
+        notes.append(f"{clear:,} images are transparent, and light where they are not: they lie on black")
+    elif background == pixels.GREY:
+        notes.append(f"{clear:,} images are transparent, some light and some dark where they are not: they lie on grey")
+    if len(x) and x.max() < NEARLY_BLACK:
+        notes.append(f"all images are nearly black, with values up to {x.max()} of 255; rescale them if they should "
+                     "not be")
+    return notes
+
+
+def _kept(files, options, make):
+    """What ``make()`` returns, from the cache if many files have been read before, and are the same."""
+    if len(files) <= MANY:
+        return make()
+    recipe = hashlib.sha256(repr((options, PIL.__version__, *map(_source, (pixels, sys.modules[__name__])))).encode())
+    for file in files:
+        state = os.stat(file.path)
+        recipe.update(f"{file.path!r} {state.st_size} {state.st_mtime_ns}\n".encode())
+
+    def arrays():
+        found = make()
+        rest = json.dumps([found.skipped, found.notes]).encode()
+        return {"x": found.x, "kept": np.array(found.kept), "rest": np.frombuffer(rest, np.uint8)}
+
+    stored = cache.recent("pictures", recipe.digest(), arrays)
+    skipped, notes = json.loads(stored["rest"].tobytes())
+    return Stack(stored["x"], stored["kept"].tolist(), [tuple(pair) for pair in skipped], notes)
+
+
+def _source(module):
+    return Path(module.__file__).read_bytes()
 
 
 def _check_room(n, channels, size):
@@ -161,6 +213,11 @@ def _check_room(n, channels, size):
                         f"{free / 1e9:.3g} GB are free; give a smaller size, or fewer files.")
 
 
+def _coloured(x):
+    """Whether any of the images (N, C, size, size) is in colour."""
+    return x.shape[1] == 3 and any(np.ptp(image, axis=0).max() > COLOURLESS for image in x)
+
+
 def _luma(x):
     """Images (N, 1 or 3, size, size) in grey: (N, size, size), by ITU-R 601, rounded as Pillow does it."""
     if x.shape[1] == 1:
@@ -170,88 +227,3 @@ def _luma(x):
     for image, grey in zip(x, out):  # one at a time, as the sums take four bytes a pixel
         grey[:] = (np.einsum("chw,c->hw", image, weights) + 0x8000) >> 16
     return out
-
-
-# --- one image ---------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _formats():
-    """Those of FORMATS that this version of Pillow has."""
-    from PIL import Image
-
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
-
-
-def _turn(image):
-    """How to turn an image upright, as the camera noted it; None for not at all.
-
-    ``ImageOps.exif_transpose`` would do it, before scaling, and fail for notes that cannot be written anew.
-    """
-    from PIL import ExifTags
-    from PIL.Image import Transpose as T
-
-    turns = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90)
-    with contextlib.suppress(Exception):  # a damaged note turns nothing, and does not spoil the image
-        return dict(enumerate(turns, start=2)).get(image.getexif().get(ExifTags.Base.Orientation))
-
-
-def _plain(image, grey):
-    """Eight bits a channel: "L", "RGB", or "RGBA" if anything is transparent."""
-    from PIL import Image
-
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_eight_bits(np.asarray(image), image.mode))
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    return image.convert("L" if grey or image.mode in ("1", "L") else "RGB")
-
-
-def _eight_bits(values, mode):
-    """Grey values of more than eight bits as uint8. What their range means is in no file, and goes by rule."""
-    low, high = values.min(), values.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise DataError("holds NaN or infinity")
-    if low < 0 or high > 65535:
-        raise DataError(f"holds values from {low:g} to {high:g}, and 0 to 65535 are understood; rescale it")
-    if mode != "F" or high > 255:
-        values = values / np.float32(257)  # 65535 is white
-    elif high <= 1:
-        values = values * 255
-    return np.rint(values).astype(np.uint8)
-
-
-def _scaled(image, size, square):
-    """Scaled to size × size from the middle ("crop"), or as a whole to fit in there ("pad"); on white, if transparent.
-
-    Pillow weighs colours by how opaque they are while it scales "RGBA".
-    """
-    from PIL import Image
-
-    width, height = image.size
-    if square == "crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        shape, box = (size, size), (left, top, left + side, top + side)
-    else:
-        scale = size / max(width, height)
-        shape, box = (max(1, round(scale * width)), max(1, round(scale * height))), None
-    image = image.resize(shape, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image
-
-
-def _padded(pixels, size):
-    """Pixels (h, w) or (h, w, C) in the middle of a square of their border's median colour: (C, size, size)."""
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
-    height, width, channels = pixels.shape
-    if (height, width) != (size, size):
-        border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-        canvas = np.empty((size, size, channels), np.uint8)
-        canvas[:] = np.median(border, axis=0).round()
-        top, left = (size - height) // 2, (size - width) // 2
-        canvas[top : top + height, left : left + width] = pixels
-        pixels = canvas
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -3,95 +3,216 @@
 import os
 import stat
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
+import psutil
+
+from helpers.data import layouts
 from helpers.data.dataset import DataError, Dataset
-from helpers.data.files import FEWEST, find, left_out, shown
+from helpers.data.encodings import decoded
+from helpers.data.files import FEWEST, File, find, finished, labels_of, left_out, shown, split_of
 
 MOST_BYTES = 200_000_000  # of text: several times the works of any writer
 SUFFIXES = {".txt", ".text", ".md"}
+LONGEST = 1000  # characters of an item
+PIECE, LEAST_PIECES = 200, 50  # characters of a piece of running text; fewer where there would be fewer pieces
+ROOM = 6  # bytes for each character, as all rows of symbols have the length of the longest ...
+FREE = 64_000_000  # ... and bytes that never matter
+DESCRIBE = {"readme", "license", "licence", "copying"}  # texts that tell of the others
+
+
+class Part(NamedTuple):
+    """A file that was read: its characters, its label and split if there are any."""
+
+    whole: str
+    label: str | None = None
+    split: str | None = None
 
 
 def texts(
-    path: str | Path, by: Literal["auto", "lines", "running"] = "auto", length: int = 100, seed: int = 0,
-    leave_out: str | Path | None = None,
+    path: str | Path, by: Literal["auto", "lines", "running"] = "auto", length: int = 0, seed: int = 0,
+    leave_out: str | Path | None = None, labels: bool | None = None,
 ) -> Dataset:
-    """A UTF-8 text file as rows of symbols, with ``vocabulary`` fitted on the train split (``helpers.data.text``).
+    """A text file as rows of symbols, with ``vocabulary`` fitted on the train split (``helpers.data.text``).
 
     A folder of text files (.txt) counts as one text, file after file: their lines are pooled, and running text is
-    cut so that no piece belongs to two files. Subfolders are looked into, and are not labels.
+    cut so that no piece belongs to two files. Files or subfolders named train, valid and test are splits. Subfolders
+    are looked into, and are labels if ``labels`` is True.
 
     by: "lines", one item a line, such as names; "running", a text cut into pieces of ``length`` characters, which
-        have no end of their own in the original; "auto" takes lines if no line is longer than 200 characters.
-    Empty lines are left out, and equal items but the first; the data set's notes say how many.
+        have no end of their own in the original; "auto" takes lines unless there is a sign of running text
+        (``helpers.data.layouts``), and the notes say which.
+    length: 0 is 200, or less for a short text. Of lines, spaces at both ends are left out; in running text all stays as
+        it is. Empty lines are left out, and equal items but the first; lines of more than 1,000 characters, and those
+        that are much longer than all others where there are many, too. The data set's notes say how many.
 
-    Raises DataError, in one sentence, for a file that cannot be read, is empty, binary, or in another encoding,
-    for an endless line where items were expected, and for fewer than 10 different items. In a folder, files that
-    cannot be read are left out.
+    What is not UTF-8 is read in the encoding that fits best, and a note says so. Raises DataError, in one sentence, for
+    a file that cannot be read, is empty or binary, for endless lines where items were expected, for fewer than 10
+    different items, and for more than fits into memory. In a folder, files that cannot be read are left out.
     """
-    from helpers.data import text
-
     if by not in ("auto", "lines", "running"):
         raise DataError(f"texts: by is {by!r}; say 'lines', 'running' or 'auto'.")
-    if length < 2:
+    if length and length < 2:
         raise DataError(f"texts: length is {length}; give at least 2 characters for a piece.")
-    listing = None
+    listing, kept = None, []
     if os.path.isdir(path):
-        listing, wholes = _read_texts(path, leave_out)
-        name, source = listing.name, listing.source(len(wholes))
+        listing, parts, kept, notes = _read_folder(path, leave_out, labels)
+        name = listing.name
     else:
-        name = source = shown(os.path.basename(path))
-        wholes = {name: _read_text(Path(path))}
-    lines = {place: [" ".join(line.split()) for line in whole.splitlines()] for place, whole in wholes.items()}
-    longest, place = max((max(map(len, found)), place) for place, found in lines.items())
-    total = sum(map(len, lines.values()))
-    if by == "auto":
-        by = "lines" if longest <= 200 and total >= FEWEST else "running"
-    notes = []
-    if by == "lines":
-        if longest > 1000:
-            number = 1 + [len(line) for line in lines[place]].index(longest)
-            raise DataError(f"{place}: line {number} has {longest:,} characters, too many for one item; give "
-                            "by='running' if it is running text.")
-        items = [line for found in lines.values() for line in found if line]
-        if len(items) < total:
-            notes.append(f"{total - len(items):,} empty lines left out")
-    else:
-        items = [whole[i : i + length] for whole in wholes.values() for i in range(0, len(whole), length)]
-        characters = sum(map(len, wholes.values()))
-        notes.append(f"running text of {characters:,} characters, cut into pieces of {length}")
+        name = shown(os.path.basename(path))
+        whole, note = _read_text(Path(path))
+        parts, notes = {name: Part(whole)}, [note] if note else []
+    by, note = _layout(parts, by)
+    notes += [note] if note else []
+    items, place, more = _lines(parts, length) if by == "lines" else _pieces(parts, length)
+    notes += more
     different = len(set(items))
     if different < FEWEST:
-        kind = "lines" if by == "lines" else "pieces"
-        raise DataError(f"{name}: holds {different} different {kind}, and at least {FEWEST} are needed, to train, to "
-                        f"choose and to test; add more text{left_out(listing)}.")
-    data = text.make(name, items, seed=seed, source=source, notes=notes)
-    return data.without(listing.skipped) if listing else data
+        raise DataError(f"{name}: holds {different} different {'lines' if by == 'lines' else 'pieces'}, and at least "
+                        f"{FEWEST} are needed, to train, to choose and to test; add more text{left_out(listing)}.")
+    return _made(name, items, place, parts, by, kept, listing, notes, seed)
 
 
-def _read_texts(path, leave_out):
-    """The text files in a folder, by where they lie; what cannot be read is skipped in the listing."""
+def _made(name, items, place, parts, by, kept, listing, notes, seed):
+    """The data set of items, each of which comes from the file number ``place``."""
+    from helpers.data import text
+
+    _check_room(name, items)
+    options: dict = {"seed": seed, "notes": notes, "source": name, "ends": by == "lines", "small": True,
+                     "longest": max(LONGEST, *map(len, items))}
+    if listing is None:
+        return text.make(name, items, **options)
+    names, c = labels_of(listing, kept)
+    options["source"] = listing.source(len(parts), len(names))
+    if any(part.split for part in parts.values()):
+        options["split"] = np.array([part.split for part in parts.values()])[place]
+    if c is not None:
+        options["names"] = tuple(map(shown, names))
+    return finished(text.make(name, items, None if c is None else c[place], **options), listing)
+
+
+def _layout(parts, by):
+    """ "lines" or "running", and what to say of it."""
+    lines = [line for part in parts.values() for line in part.whole.splitlines()]
+    many = sum(1 for line in lines if line.strip())
+    if by != "auto":
+        return by, None
+    why = layouts.running(lines)
+    if why is None:
+        return "lines", f"{many:,} lines taken as a list, one item a line: --text running if they are one running text"
+    return "running", (f"{many:,} line{'s' * (many != 1)} taken as running text, since {why}: --text lines for one "
+                       "item a line")
+
+
+def _lines(parts, length):
+    """The lines of all files, without spaces at their ends, for each the number of its file, and notes."""
+    found = [[line.strip() for line in part.whole.splitlines()] for part in parts.values()]
+    total = sum(map(len, found))
+    items = [line for lines in found for line in lines if line]
+    place = np.repeat(np.arange(len(found), dtype=np.int32), [sum(map(bool, lines)) for lines in found])
+    notes = []
+    if len(items) < total:
+        notes.append(f"{total - len(items):,} empty lines left out")
+    size = np.array([len(line) for line in items])
+    long = int((size > LONGEST).sum())
+    if long:
+        k, number = next((k, n) for k, lines in enumerate(found) for n, line in enumerate(lines) if len(line) > LONGEST)
+        if long > 0.05 * len(items):
+            raise DataError(f"{list(parts)[k]}: line {number + 1} has {len(found[k][number]):,} characters, too many "
+                            "for one item; give by='running' (--text running) if it is running text.")
+    del found
+    most = _bound(size[size <= LONGEST]) if items else LONGEST
+    if gone := int((size > most).sum()):
+        why = "and each row takes the room of the longest" if gone > long else "too many for one item"
+        least = LONGEST if gone == long else most
+        notes.append(f"{gone:,} of {len(items):,} lines left out: they have more than {least:,} characters, {why}")
+        items, place = [line for line in items if len(line) <= most], place[size <= most]
+    if length:
+        notes.append(f"--size {length} not used: it is for pieces of running text, and these are lines")
+    if table := layouts.table(items[:1000]):
+        first, header = table
+        if header:
+            items, place = items[1:], place[1:]
+        notes.append(f"looks like a table of {len(first)} columns ({', '.join(first[:4])}{', …' * (len(first) > 4)}), "
+                     f"and each line is learnt whole{', the header left out' * header}: save the column that you mean "
+                     "as a text of its own, if only that should be learnt")
+    return items, place, notes
+
+
+def _bound(size):
+    """The number of characters above which lines are left out, so that memory grows with the characters.
+
+    Files of a hundred lines or so are never concerned: rows of 64 MB in all are allowed.
+    """
+    room, sizes = max(FREE, ROOM * int(size.sum())), np.unique(size)
+    fits = [s for s in sizes if 2 * (s + 1) * (size <= s).sum() <= room]
+    return int(max(fits, default=sizes[0]))
+
+
+def _pieces(parts, length):
+    """Running text cut into pieces, for each the number of its file, and notes."""
+    characters = sum(len(part.whole) for part in parts.values())
+    length = length or max(20, min(PIECE, characters // LEAST_PIECES))
+    items: list[str] = []
+    each = []
+    for part in parts.values():
+        cut = [part.whole[i : i + length] for i in range(0, len(part.whole), length)]
+        items += cut
+        each.append(len(cut))
+    place = np.repeat(np.arange(len(parts), dtype=np.int32), each)
+    return items, place, [f"running text of {characters:,} characters, cut into pieces of {length} (--size)"]
+
+
+def _check_room(name, items):
+    """Raise DataError if the rows, and the copies of them that training makes, would not fit into memory."""
+    longest = max(map(len, items))
+    needed, free = 3 * 2 * len(items) * (longest + 1), psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(f"{name}: {len(items):,} texts of up to {longest:,} characters need {needed / 1e9:.3g} GB of "
+                        f"memory, and {free / 1e9:.3g} GB are free; take some of them out.")
+
+
+def _read_folder(path, leave_out, labels):
+    """The texts of a folder: the listing, parts by where they lie, their files, and notes."""
     listing = find(path, "give a text file, or a folder of them", leave_out)
-    found = {}
-    for file in [file for file in listing.files if file.suffix in SUFFIXES]:
+    files = listing.take(SUFFIXES, "a text", bool(labels))
+    if sum(not _describes(file) for file in files):
+        listing.skipped += [(file.place, "tells of the other files, by its name") for file in files if _describes(file)]
+        files = [file for file in files if not _describes(file)]
+    splits = {split_of(file.parts[-1]) for file in files}
+    if not any(file.split for file in files) and None not in splits and "train" in splits and len(splits) > 1:
+        files = [file._replace(split=split_of(file.parts[-1])) for file in files]
+        listing.notes.append(f"split as its files are: {', '.join(file.place for file in files)}")
+    parts: dict[str, Part] = {}
+    kept, notes, characters = [], [], 0
+    for file in files:
         try:
-            found[file.place] = _read_text(Path(file.path))
+            whole, note = _read_text(Path(file.path))
         except DataError as error:
             name = shown(file.parts[-1])
             listing.skipped.append((file.place, str(error).removeprefix(f"{name}: ").rstrip(".")))
-        if sum(map(len, found.values())) > MOST_BYTES:  # at least a byte each
+            continue
+        parts[file.place] = Part(whole, file.label, file.split)
+        kept.append(file)
+        notes += [note] if note else []
+        characters += len(whole)
+        if characters > MOST_BYTES:  # at least a byte each
             raise DataError(f"{shown(path)}: its texts have more than {MOST_BYTES / 1e6:.0f} MB together, the most "
                             "that is read into memory; take some of them out.")
-    others = [file.place for file in listing.files if file.suffix not in SUFFIXES]
-    listing.skipped += [(place, "is not a text file that is read here") for place in others]
-    if not found:
+    if not parts:
         raise DataError(f"{shown(path)}: this folder cannot be read as texts: it holds no text file (.txt) that can be "
                         f"used; give a text file, or a folder of them{left_out(listing)}.")
-    return listing, found
+    few = notes if len(notes) <= 3 else [*notes[:3], f"{len(notes) - 3:,} more files are not UTF-8"]
+    return listing, parts, kept, few
 
 
-def _read_text(path) -> str:
-    """The characters of a UTF-8 file; a mark at its beginning (BOM) is dropped."""
+def _describes(file: File) -> bool:
+    return file.stem in DESCRIBE
+
+
+def _read_text(path: Path) -> tuple[str, str | None]:
+    """The characters of a file, and a note if it is not UTF-8."""
     name = shown(path.name)
     try:
         state = path.stat()
@@ -104,16 +225,7 @@ def _read_text(path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror}); check its name and its permissions.") from None
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{name}: begins like UTF-16, not UTF-8; save it as UTF-8.")
-    if b"\0" in data:
-        raise DataError(f"{name}: is not text: byte {data.index(0) + 1:,} is zero; give a text file in UTF-8.")
-    try:
-        whole = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{name}: is not UTF-8, as byte {data[error.start]:#04x} in line {line:,} shows (Latin-1, "
-                        "perhaps); save it as UTF-8.") from None
+    whole, note = decoded(name, data)
     if not whole.strip():
         raise DataError(f"{name}: is empty; give a file with text in it.")
-    return whole
+    return whole, note

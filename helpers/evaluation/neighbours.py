@@ -25,12 +25,17 @@ def nearest(x: ArrayLike, reference: ArrayLike) -> tuple[np.ndarray, np.ndarray]
     return row[:, 0], squared[:, 0]
 
 
-def two_nearest(x: ArrayLike, train: ArrayLike) -> np.ndarray:
+def two_nearest(x: ArrayLike, train: ArrayLike, alike: ArrayLike | None = None) -> np.ndarray:
     """Distances of each row of x (N, …) to the nearest and the second nearest of ``train`` (M, …): (N, 2).
 
-    Exactly 0 for equal rows; infinite where M is 1 and there is no second.
+    alike (M,): numbers of clusters of near-duplicates in ``train``; the second nearest is then the nearest of another
+    cluster. Exactly 0 for equal rows; infinite where there is no second.
     """
-    return np.sqrt(_closest(*_matrices(x, train), k=2)[1])
+    x, train = _matrices(x, train)
+    if alike is None:
+        return np.sqrt(_closest(x, train, k=2)[1])
+    alike, row = np.asarray(alike), _closest(x, train, k=1)[0][:, 0]
+    return np.sqrt(np.stack([_squared(x, train[row]), _closest(x, train, k=1, not_in=(alike[row], alike))[1][:, 0]], 1))
 
 
 def neighbour_distances(x: ArrayLike) -> np.ndarray:
@@ -116,10 +121,11 @@ def _squared(a, b):
     return np.square(np.subtract(a, b, dtype=float)).sum(axis=1)
 
 
-def _closest(x, reference, k, itself=True):
+def _closest(x, reference, k, itself=True, not_in=None):
     """The k nearest rows of reference (M, D) for each row of x: their numbers and squared distances, both (N, k).
 
-    itself: whether a row may be its own neighbour, where x and reference are the same. Missing ones are infinitely far.
+    itself: whether a row may be its own neighbour, where x and reference are the same. not_in: the cluster that each
+    row of x keeps away from, (N,), and those of reference, (M,). Missing ones are infinitely far.
     """
     rows, distances = np.zeros((len(x), k), int), np.full((len(x), k), np.inf)
     candidates = min(k + SPARE, len(reference) - (not itself))
@@ -127,11 +133,14 @@ def _closest(x, reference, k, itself=True):
         part = np.arange(start, start + len(squared))
         if not itself:
             squared[part - start, part] = np.inf
+        if not_in is not None:
+            squared[not_in[0][part, None] == not_in[1]] = np.inf
         row, apart = np.empty((len(part), candidates), int), np.empty((len(part), candidates))
         for r in range(candidates):
             row[:, r] = closest = squared.argmin(axis=1)  # the first of equal ones
+            none = np.isinf(squared[part - start, closest])
             squared[part - start, closest] = np.inf
-            apart[:, r] = _squared(x[part], reference[closest])
+            apart[:, r] = np.where(none, np.inf, _squared(x[part], reference[closest]))
         best = apart.argsort(axis=1, kind="stable")[:, :k]
         rows[part, : best.shape[1]] = np.take_along_axis(row, best, axis=1)
         distances[part, : best.shape[1]] = np.take_along_axis(apart, best, axis=1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from helpers.data.dataset import Dataset, as_floats
+from helpers.progress import Progress
 
 
 class Generator(Protocol):
@@ -58,12 +59,13 @@ def examples(model: Model, data: Dataset, split: str, rows: np.ndarray | None = 
 
 
 @torch.no_grad()
-def log_prob(model: Model, found: Examples, seed: int = 0, batch_size: int = 250) -> np.ndarray:
-    """log p of each row of ``found``, or the bound that ``model.bound`` names: (N,), in nats."""
+def log_prob(model: Model, found: Examples, seed: int = 0, batch_size: int = 250, show: bool = False) -> np.ndarray:
+    """log p of each row of ``found``, or the bound that ``model.bound`` names: (N,), in nats. show: with a bar."""
     device, parts = next(model.parameters()).device, []
     generator = torch.Generator(device).manual_seed(seed)
     model.eval()
-    for start in range(0, len(found.x), batch_size):
+    for number in Progress(-(-len(found.x) // batch_size), unit="batch", lines=0, show=show):
+        start = number * batch_size
         x, c = (tensor(part, slice(start, start + batch_size), device) for part in found[:2])
         parts.append(model.log_prob(x, c, generator=generator).detach().cpu().double())
     return torch.cat(parts).numpy()
@@ -98,4 +100,6 @@ def tensor(array: np.ndarray | None, rows: np.ndarray | slice = slice(None),
     if array is None:
         return None
     part = torch.as_tensor(np.array(as_floats(array[rows]))).to(device)
+    if part.dtype == torch.int16:  # symbols, stored small
+        return part.long()
     return part.float() if part.is_floating_point() else part

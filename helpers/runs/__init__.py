@@ -1,7 +1,7 @@
 """Runs: from a folder of data to a model in a folder, with what was found, reached and checked beside it.
 
 ``run`` makes and opens them, ``begun`` knows how they were begun; ``scores`` measures, ``sheets`` draws and writes
-samples, ``cards`` has the words.
+samples, ``cards`` has the words, ``report`` and ``curve`` make a page of it all.
 """
 
 from helpers.runs.begun import RunError, begun_with

@@ -12,10 +12,11 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import helpers
@@ -24,12 +25,13 @@ from helpers.build import build, family, plan, restore
 from helpers.checkpoints import CheckpointError
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import contract
-from helpers.runs import cards, scores, sheets
+from helpers.runs import budget, cards, report, scores, sheets
 from helpers.runs.begun import RunError, agreed, described, fingerprint
 from helpers.training.processes import Team
 
-MINUTES = 2.0  # how long training lasts if nothing is said
-NAMES = ("model.json", "training.json", "report.json")
+MINUTES = 2.0  # how long all of it lasts if nothing is said
+RETRIES = 5  # how often training goes back to good weights and on at a lower rate, before it gives up
+NAMES = ("model.json", "training.json", "report.json", "report.html")
 SHEETS = re.compile(r"samples(-\d+)?\.(png|txt|flac|wav)")
 
 
@@ -149,18 +151,23 @@ def fit(
     save_every: float = 5.0,
     quiet: bool = False,
     lines: bool = True,
+    since: float | None = None,
     **choices: Any,
 ) -> Run:
     """Train a model for ``data`` (a Dataset, or the path of one), and leave it in the folder ``out``.
 
-    minutes: how long training lasts at most; by default 2, or as long as it takes if ``epochs`` says how many.
-    more: minutes by which a finished run is trained on, from its weights; the better of both is kept.
-    model: a name in ``helpers.build.FAMILIES`` ("vae"). choices: what it can be told; see ``helpers.build.build``.
+    minutes: how long all of it lasts, reading and scoring included; by default 2, or as long as it takes if ``epochs``
+        says how many. since: when they began, as ``time.perf_counter`` counts; by default now.
+    more: minutes in which a finished run is trained on, from its weights; the better of both is kept.
+    model: a name in ``helpers.build.FAMILIES``; by default what suits the data: "language" for texts, else "vae".
+        choices: what it can be told; see ``helpers.build.build``.
     seed: of first weights and noise; by default that with which the data were split.
     start_from: another run, whose weights are taken over wherever names and shapes agree.
     settings: arguments for ``training.fit`` that replace those of the recipe.
     k: codes an example for the held-out bound. save_every: seconds between saves while training. quiet: nothing is
     printed. lines: False leaves only the bar.
+
+    Where training goes wrong, it goes back to the last good weights, and on at a lower rate.
 
     ``out`` is new, empty, or holds a run. One that was stopped goes on where it was saved, to bit-identical weights if
     no clock ends it; one that is finished is returned as it is. What is not given is as the run was begun; what is
@@ -170,6 +177,7 @@ def fit(
     writes there), RunError (it was begun otherwise).
     """
     out, team = Path(out), Team.join()
+    since = time.perf_counter() if since is None else since
     data = data if isinstance(data, Dataset) else senses.read(data, leave_out=out)
     place = disk.Place(out, NAMES)
     if team.first:
@@ -180,7 +188,7 @@ def fit(
               "settings": None if settings is None else described(settings),
               "start_from": None if start_from is None else str(Path(start_from).resolve())}
     began = agreed(out, place.record, {**wanted, "fingerprint": fingerprint(data)})
-    began |= {"origin": json.loads(json.dumps(data.origin, default=repr)), "model": began["model"] or "vae",
+    began |= {"origin": json.loads(json.dumps(data.origin, default=repr)), "model": began["model"] or senses.sense(data.kind).MODEL,
               "settings": began["settings"] or {},
               "seed": data.origin.get("seed", 0) if began["seed"] is None else began["seed"]}
     say = (lambda text: None) if quiet or not team.first else lambda text: print(text, flush=True)
@@ -202,7 +210,7 @@ def fit(
             _no_other_samples(place)
             place.note("training.json", settings=began, phases=phases)
         team.wait()
-        return _Fit(place, data, began, phases, settings or {}, k, save_every, team, say).run(
+        return _Fit(place, data, began, phases, settings or {}, k, save_every, since, team, say).run(
             chosen, quiet=quiet, lines=lines)
 
 
@@ -217,13 +225,13 @@ class _Fit:
     settings: dict
     k: int
     save_every: float
+    since: float
     team: Team
     say: Callable[[str], None]
 
     def run(self, device, **progress) -> Run:
         """Train the last phase, measure, and write everything."""
         out, began, number = self.place.folder, self.began, len(self.phases) - 1
-        start = time.perf_counter()
         with _without_checks():
             torch.manual_seed(began["seed"] + 1000 * number)
             model = build(self.data, began["model"], **began["choices"])
@@ -236,19 +244,21 @@ class _Fit:
             elif began["start_from"] is not None:
                 self.say(_take_over(began["start_from"], model))
             arguments = self._arguments(model)
+            sizes, minutes = self._shared_out(model.to(device))
             # Left as it is when stopped by Ctrl-C: the last save is in the folder.
-            train, valid = (contract.examples(model, self.data, split)[:2] for split in ("train", "valid"))
             history = training.fit(
-                model.to(device), (train, valid), minutes=self.phases[-1]["minutes"], seed=began["seed"] + number,
+                model, self._splits(model, sizes), minutes=minutes, seed=began["seed"] + number, retries=RETRIES,
                 checkpoint=out / "training", save_every=self.save_every, **progress, **arguments,
             )
             model.to("cpu")
+            getattr(model, "finish", lambda data: None)(self.data)
             if number:
                 history = self._better(earlier, model, history)
             run = Run(out, model, {}, {}, history, self.data)
             if self.team.first:
-                self.say("scoring, comparing with training examples, drawing samples …")
-                self._finish(run, arguments, time.perf_counter() - start)
+                self.say(f"scoring {sizes.scored:,} test examples, comparing {sizes.samples} samples with "
+                         f"{sizes.compared:,} training examples, drawing samples …")
+                self._finish(run, arguments, sizes, show=not progress["quiet"])
                 if not progress["quiet"]:
                     run.describe()
         return run
@@ -260,6 +270,27 @@ class _Fit:
         found = family(plan["model"]).recipe(plan, n) | self.settings
         return found if self.began["epochs"] is None else found | {"epochs": self.began["epochs"]}
 
+    def _shared_out(self, model):
+        """How much is looked at, and the minutes for training alone; all processes get the same."""
+        minutes, agree = self.phases[-1]["minutes"], self.team.agree
+        if minutes is None:
+            return budget.Sizes().within(self.data), None
+        sizes, after = budget.shared_out(model, self.data, self.k, 60 * minutes)
+        sizes = budget.Sizes(**{name: int(agree(n)) for name, n in self.phases[-1].get("sizes", asdict(sizes)).items()})
+        if self.team.first:  # one that is stopped goes on with the same
+            self.phases[-1]["sizes"] = asdict(sizes)
+            self.place.note(phases=self.phases)
+        gone = time.perf_counter() - self.since
+        return sizes, agree(max(0.05 * minutes, minutes - (gone + after) / 60))
+
+    def _splits(self, model, sizes):
+        """Training examples, and those of the validation split that are looked at after each epoch."""
+        rows = None
+        if not getattr(model, "sets", False):
+            rows = scores.some(self.data.rows["valid"], sizes.validated, np.random.default_rng(0))
+        return (contract.examples(model, self.data, "train")[:2],
+                contract.examples(model, self.data, "valid", rows)[:2])
+
     def _better(self, earlier, model, history):
         """After further training: the weights that are better in validation, and one history of both."""
         if history.keeps == "best" and earlier.report["valid"] <= history["valid"].min():
@@ -267,10 +298,12 @@ class _Fit:
             model.load_state_dict(earlier.model.state_dict())
         return earlier.history.followed_by(history)
 
-    def _finish(self, run, arguments, wall):
+    def _finish(self, run, arguments, sizes, show):
         """Measure, and write everything: the model first, what says that it is done last."""
         model, data, place = run.model, run.data, self.place
-        figures = {"score": scores.score(model, data, self.k), "copies": scores.copies(model, data)}
+        judged = scores.drawn(model, data, sizes.samples)
+        figures = {"score": scores.score(model, data, self.k, most=sizes.scored, show=show),
+                   "copies": scores.copies(model, data, samples=judged, sizes=sizes)}
         card = cards.data_card(data)
         objective = {n: f"ramp to {v(1.0):g}" if callable(v) else v for n, v in arguments["objective"].items()}
         run.card = {
@@ -294,7 +327,7 @@ class _Fit:
             "keeps": run.history.keeps,
             "phases": len(self.phases),
             "seconds of training": round(float(run.history["seconds"][-1]), 1),
-            "seconds in all": round(wall, 1),
+            "seconds in all": round(time.perf_counter() - self.since, 1),
             "peak memory, MB": _peak_megabytes(),
             "history": run.history.rows,
         }
@@ -307,6 +340,7 @@ class _Fit:
         samples = run.sample(C * max(1, min(16, most // C)) if few else most)
         for ending, content in own.files(samples.x, samples.labels).items():
             place.write(f"samples{ending}", content)
+        place.write("report.html", report.page(run, judged).encode())
         place.write("report.json", (json.dumps(run.report, indent=1) + "\n").encode())
         self._done()
 

@@ -10,27 +10,30 @@ from helpers.data.dataset import Dataset
 from helpers.evaluation import bits_per_dimension
 from helpers.evaluation.copies import copies as judge
 from helpers.models import contract
+from helpers.runs.budget import Sizes
 
-MOST_SCORED = 1000  # test examples that are scored, drawn at random where there are more
-MOST_COMPARED = 20_000  # training examples that samples are compared with
+SIZES = Sizes()
 
 
-def score(model: contract.Model, data: Dataset, k: int | None = None, split: str = "test", seed: int = 0) -> dict:
+def score(model: contract.Model, data: Dataset, k: int | None = None, split: str = "test", seed: int = 0,
+          most: int = SIZES.scored, show: bool = False) -> dict:
     """-log p(x|c) on held-out data, or the bound on it that the model has, with the baselines beside it.
 
     nats per example, with the standard error of their mean; bits per dimension, or per character (the end counts).
-    Of more than 1,000 examples, 1,000 are drawn. A code that several examples share counts once for all of them. A
-    model without a likelihood has None for all its figures. k: codes an example, for bounds that draw codes.
+    Of more than ``most`` examples, so many are drawn. A code that several examples share counts once for all of them. A
+    model without a likelihood has None for all its figures. k: codes an example, for bounds that draw codes. show:
+    with a bar while it lasts.
     """
     if k is not None and hasattr(model, "k"):
         model.k = k
-    own, rows = senses.sense(data.kind), scored_rows(data, split, seed, all_of_them=getattr(model, "sets", False))
+    own, sets = senses.sense(data.kind), getattr(model, "sets", False)
+    rows = data.rows[split] if sets else some(data.rows[split], most, np.random.default_rng(seed))
     dimensions = own.dimensions(data, rows)
     bits = lambda nats: None if nats is None else float(bits_per_dimension(nats, dimensions))
     nats = error = None
     if model.bound is not None:
         found = contract.examples(model, data, split, rows)
-        nll, n = -contract.log_prob(model, found, seed), int(found.count.sum())
+        nll, n = -contract.log_prob(model, found, seed, show=show), int(found.count.sum())
         nats = float(nll.sum() / n)
         deviation = np.std(nll - nats * found.count, ddof=1) if len(nll) > 1 else math.nan
         error = float(deviation * math.sqrt(len(nll)) / n)
@@ -52,34 +55,37 @@ def baselines(data: Dataset, split: str = "test", seed: int = 0, plan: dict | No
 
     Which they are, the senses say; ``plan`` is that of a model to stand beside.
     """
-    return senses.sense(data.kind).baselines(data, scored_rows(data, split, seed), plan, seed)
+    rows = some(data.rows[split], SIZES.scored, np.random.default_rng(seed))
+    return senses.sense(data.kind).baselines(data, rows, plan, seed)
 
 
-def copies(model: contract.Model, data: Dataset, n: int = 100, seed: int = 0,
-           samples: np.ndarray | None = None) -> dict:
+def copies(model: contract.Model, data: Dataset, n: int = SIZES.samples, seed: int = 0,
+           samples: np.ndarray | None = None, sizes: Sizes = SIZES) -> dict:
     """Has the model learned examples by heart? See ``helpers.evaluation.copies``, which judges n samples.
 
-    ``samples`` (n, …) are judged instead of drawn ones.
+    ``samples`` (n, …) are judged instead of drawn ones. Of "suspects", the most suspicious samples, "train" is the row
+    of the nearest training example in ``data.x``.
     """
-    own, rng = senses.sense(data.kind), np.random.default_rng(seed)
+    own, rng, sizes = senses.sense(data.kind), np.random.default_rng(seed), sizes.within(data)
     if samples is None:
-        samples = _as_trained(model, data, n, seed)
-    train = some(data.train.x, MOST_COMPARED, rng)
-    held_out = some(data.test.x, MOST_SCORED, rng)
-    return judge(samples, train, held_out, own.distances, own.same(data), report_exact=own.EXACT_COUNTS)
+        samples = drawn(model, data, n, seed)
+    rows = some(data.rows["train"], sizes.compared, rng)
+    held_out = some(data.rows["test"], sizes.held_out, rng)
+    alike, known = data.alike, {}
+    if alike is not None:
+        known = {"alike": alike[rows], "different": len(set(alike[held_out]))}
+    figures = judge(samples, data.x[rows], data.x[held_out], own.distances, own.same(data),
+                    report_exact=own.EXACT_COUNTS, **known)
+    suspects = [{**suspect, "train": int(rows[suspect["train"]])} for suspect in figures["suspects"]]
+    return {**figures, "suspects": suspects}
 
 
-def _as_trained(model, data, n, seed):
-    """n samples, under conditions that are as frequent as in training."""
-    c = None if data.c is None else data.train.c[np.random.default_rng(seed).integers(len(data.train), size=n)]
+def drawn(model: contract.Model, data: Dataset, n: int = SIZES.samples, seed: int = 0) -> np.ndarray:
+    """n samples, under conditions that are as frequent as in training: those that :func:`copies` judges."""
+    train = data.rows["train"]
+    c = None if data.c is None else data.c[train[np.random.default_rng(seed).integers(len(train), size=n)]]
     generator = torch.Generator().manual_seed(seed)
     return contract.sample(model, n, c, generator, **senses.sense(data.kind).SAMPLING)
-
-
-def scored_rows(data: Dataset, split: str, seed: int = 0, all_of_them: bool = False) -> np.ndarray:
-    """The rows of a split that are scored: all, or 1,000 drawn at random."""
-    rows = data.rows[split]
-    return rows if all_of_them else some(rows, MOST_SCORED, np.random.default_rng(seed))
 
 
 def some(x: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

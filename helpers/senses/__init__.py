@@ -1,12 +1,14 @@
 """What is peculiar to one kind of data: image, sound and text, each a module with the same names.
 
     SUFFIXES, ONE_FILE, SIZE, read            which files, and how they become a Dataset
+    MODEL                                     the family that is built if nothing is said
     CHOICES, plan, networks                   of a VAE: what it can be told, what the data decide, its networks
     start, recipe                             where learning starts, and arguments for training
     UNIT, dimensions, baselines               what a score is measured in, and what it stands beside
     distances, same, EXACT_COUNTS             when a sample is a copy
     SAMPLING, present, files, SHEET, PRINTED  how samples are drawn, shown and written
     draw, HEIGHT, COLUMNS                     how examples are drawn in a figure
+    html                                      how examples stand on a page
     limits                                    what whoever uses a model should know
 
 Nothing outside of this folder asks what kind the data are: it asks for the sense, and the sense for the rest. A fourth
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers.data import files
+from helpers.data import files, formats
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.files import shown
 from helpers.senses import image, sound, text
@@ -79,17 +81,30 @@ def guess(path: str | Path, leave_out: str | Path | None = None) -> tuple[str | 
     if not os.path.exists(path):
         raise DataError(f"{shown(path)}: there is no such file or folder; check its name.")
     if not os.path.isdir(path):
-        suffix = os.path.splitext(path)[1].lower()
+        files.refuse_unread(path)
+        suffix = formats.ending(path)
         for kind, own in SENSES.items():
             if suffix in own.SUFFIXES and not own.ONE_FILE:
+                if getattr(own, "holds_enough", lambda path: False)(path):  # a stack of images, a long recording
+                    return None, kind
                 raise DataError(f"{shown(path)}: is a single {kind}; give the folder of all of them.")
+        if formats.is_table_of_numbers(path):
+            raise DataError(f"{shown(path)}: is a table of numbers, such as the pixels of images; save each row as an "
+                            "image file (PNG) and give the folder, or give the numbers to Dataset.make.")
         return None, next(kind for kind, own in SENSES.items() if own.ONE_FILE)
     listing = files.find(path, "check its name", leave_out)
-    seen = Counter(kind for file in listing.files for kind, own in SENSES.items() if file.suffix in own.SUFFIXES)
+    kind_of = {suffix: kind for kind, own in SENSES.items() for suffix in own.SUFFIXES}
+    seen = Counter(kind_of[file.suffix] for file in listing.files if file.suffix in kind_of)
     if not seen:
+        what = formats.advice(file.suffix for file in listing.files)
         raise DataError(f"{shown(path)}: none of its {len(listing.files):,} files is an image (such as .png), a sound "
-                        f"(such as .wav) or a text (.txt); give a folder of one of these{files.left_out(listing)}.")
-    found = max(SENSES, key=lambda kind: seen[kind])
+                        f"(such as .wav) or a text (.txt){f'; it holds {what}' * bool(what)}; give a folder of one of "
+                        f"these{files.left_out(listing)}.")
+    # Captions, README and the like are no votes for texts; where that makes it even, they are.
+    stems = {file.stem for file in listing.files if file.suffix in kind_of and file.suffix not in formats.TEXTS}
+    votes = Counter(kind_of[file.suffix] for file in listing.files
+                    if file.suffix in kind_of and not (stems and files.is_aside(file, stems)))
+    found = max(SENSES, key=lambda kind: (votes[kind], seen[kind]))
     others = [f"{seen[k]:,} {k} file{'s' * (seen[k] != 1)}" for k in SENSES if k != found and seen[k]]
     note = f"taken as {found}s, like {seen[found]:,} of its files; also seen: {', '.join(others)}" if others else None
     return note, found
@@ -99,17 +114,24 @@ def examples(x: Sequence | np.ndarray, kind: str, labels: Sequence[str] | None =
              columns: int | None = None) -> "Figure":
     """A figure of examples of any kind: images (N, H, W) or (N, 3, H, W), spectrograms (N, F, T), or texts.
 
-    ``labels`` (N,), names, stand above the examples, or before texts.
+    ``labels`` (N,), names, stand above the examples, or before texts; one that no font can write is "label 3", if it
+    is the third that comes.
     """
     import matplotlib.pyplot as plt
 
+    from helpers import plotting
+
     own = sense(kind)
+    names = () if labels is None else tuple(dict.fromkeys(labels))
+    written = dict(zip(names, plotting.writable(names)))
+    family = plotting.families([*written.values(), *(x if own.PRINTED else ())])
     columns = min(columns or own.COLUMNS, own.COLUMNS, len(x)) if own.PRINTED else min(columns or own.COLUMNS, len(x))
     rows = -(-len(x) // columns)
     height = own.HEIGHT + (0.2 if labels is not None and not own.PRINTED else 0)
-    fig, axes = plt.subplots(rows, columns, figsize=(10, height * rows + 0.1), squeeze=False)
-    for i, ax in enumerate(np.ravel(axes)):
-        ax.set_axis_off()
-        if i < len(x):
-            own.draw(ax, x[i], None if labels is None else labels[i])
+    with plt.rc_context({"font.family": family}):
+        fig, axes = plt.subplots(rows, columns, figsize=(10, height * rows + 0.1), squeeze=False)
+        for i, ax in enumerate(np.ravel(axes)):
+            ax.set_axis_off()
+            if i < len(x):
+                own.draw(ax, x[i], None if labels is None else written[labels[i]])
     return fig

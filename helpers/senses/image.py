@@ -19,7 +19,9 @@ SUFFIXES = pictures.SUFFIXES
 ONE_FILE = False  # whether a single file can be all of the data
 SIZE = "size"  # what --size sets: pixels of a side
 read = pictures.images
+holds_enough = pictures.holds_images  # whether one file has enough images in it
 
+MODEL = "vae"  # in helpers.build.FAMILIES: what is built if nothing is said
 CHOICES = dict(code=16, channels=16, hidden=256, convolutional=True, dropout=0.1, likelihood=None, sigma=None)
 UNIT = "bits per dimension"
 SAMPLING = {"mean": True}  # what the decoder expects, without the noise of its likelihood
@@ -137,10 +139,19 @@ def present(x: np.ndarray, card: dict) -> np.ndarray:
 
 def files(x: np.ndarray, labels: list[str] | None, columns: int | None = None, form: str = "") -> dict[str, bytes]:
     """Samples as files, by what is added to the stem of their names: one sheet."""
+    pictures = _pictures(x)
+    return {".png": numbers.tiles(pictures, labels, columns, scale=max(1, 84 // max(pictures.shape[1:3])))}
+
+
+def html(x: np.ndarray, says: list[str]) -> list[str]:
+    """Examples as pieces of a page, each with what it ``says``, escaped, to those who cannot see it."""
+    return [numbers.picture(pixels, line) for pixels, line in zip(_pictures(x), says)]
+
+
+def _pictures(x):
     x = np.asarray(as_floats(np.asarray(x)), np.float32)
     x = x.clip(0, 1) if x.min() > -0.5 and x.max() < 1.5 else (x - x.min()) / max(1e-9, float(np.ptp(x)))
-    pictures = x[..., None].repeat(3, axis=3) if x.ndim == 3 else x.transpose(0, 2, 3, 1)
-    return {".png": numbers.tiles(pictures, labels, columns, scale=max(1, 84 // max(pictures.shape[1:3])))}
+    return x[..., None].repeat(3, axis=3) if x.ndim == 3 else x.transpose(0, 2, 3, 1)
 
 
 HEIGHT, COLUMNS = 1.0, 8  # inches of an example in a figure, and how many stand side by side at most

@@ -1,9 +1,8 @@
 """What images and sounds have in common: examples that are arrays of real numbers."""
 
-import functools
+import base64
 import io
 import math
-import unicodedata
 
 import numpy as np
 from torch import nn
@@ -76,10 +75,13 @@ def dimensions(data: Dataset, rows: np.ndarray) -> float:
     return float(math.prod(data.x.shape[1:]))
 
 
-def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean distances of each of a to the nearest and the second nearest of b: (len(a), 2)."""
+def distances(a: np.ndarray, b: np.ndarray, alike: np.ndarray | None = None) -> np.ndarray:
+    """Euclidean distances of each of a to the nearest and the second nearest of b: (len(a), 2).
+
+    alike (len(b),): clusters of near-duplicates in b; the second nearest is the nearest of another cluster.
+    """
     a, b = (np.asarray(as_floats(np.asarray(part)), np.float32).reshape(len(part), -1) for part in (a, b))
-    return two_nearest(a, b)
+    return two_nearest(a, b, alike)
 
 
 def same(data: Dataset) -> float:
@@ -87,9 +89,34 @@ def same(data: Dataset) -> float:
     return 1e-3 * math.sqrt(math.prod(data.x.shape[1:]))
 
 
+def picture(pixels: np.ndarray, says: str) -> str:
+    """One picture (h, w, 3), 0 to 1, for a page of HTML; ``says``, escaped, is for those who cannot see it.
+
+    A small one is exact and drawn large; a large one has at most 192 pixels a side.
+    """
+    from PIL import Image
+
+    image, file = Image.fromarray(np.rint(255 * pixels.clip(0, 1)).astype(np.uint8)), io.BytesIO()
+    small = max(image.size) <= 64
+    if small:
+        image.save(file, format="png", optimize=True)
+    else:
+        image.thumbnail((192, 192))
+        image.save(file, format="jpeg", quality=88)
+    wide, tall = (max(1, 84 // max(image.size)) * side if small else side for side in image.size)
+    data, form = base64.b64encode(file.getvalue()).decode(), "png" if small else "jpeg"
+    return (f'<img class="{"pixels" if small else "photo"}" alt="{says}" width="{wide}" height="{tall}" '
+            f'src="data:image/{form};base64,{data}">')
+
+
 def tiles(pictures: np.ndarray, labels: list[str] | None, columns: int | None, scale: int) -> bytes:
-    """A sheet of pictures (n, h, w, 3), 0 to 1, as a PNG; where labels come in turn, a row is a label."""
-    from PIL import Image, ImageDraw
+    """A sheet of pictures (n, h, w, 3), 0 to 1, as a PNG; where labels come in turn, a row is a label.
+
+    A label that cannot be written here is "label 3" if it is the third; report.html has it in its own writing.
+    """
+    from PIL import Image, ImageDraw, ImageFont, features
+
+    from helpers import plotting
 
     names = list(dict.fromkeys(labels)) if labels else []
     rows = len(names) if labels and len(names) > 1 and labels[: len(names)] == names else 0
@@ -101,39 +128,19 @@ def tiles(pictures: np.ndarray, labels: list[str] | None, columns: int | None, s
         rows, order = 0, np.arange(math.ceil(len(pictures) / columns) * columns).reshape(-1, columns)
     pictures = np.rint(255 * pictures.repeat(scale, axis=1).repeat(scale, axis=2)).astype(np.uint8)
     tall, wide = pictures.shape[1:3]
-    font, names = _font(), [_drawable(name, number) for number, name in enumerate(names)]
-    gap, left = max(2, scale), (8 + math.ceil(max(map(font.getlength, names))) if rows else 0)
+    names = plotting.writable(names, features.check("raqm"))
+    fonts = [ImageFont.truetype(plotting.font_for(name) or "", 11) for name in names]
+    wide_names = [font.getlength(name) for font, name in zip(fonts, names)]
+    gap, left = max(2, scale), (8 + math.ceil(max(wide_names)) if rows else 0)
     page = Image.new("RGB", (left + columns * (wide + gap) + gap, len(order) * (tall + gap) + gap), "#dfe8f2")
     pen = ImageDraw.Draw(page)
     for r, line in enumerate(order):
         top = gap + r * (tall + gap)
         if rows:
-            pen.text((4, top + tall // 2 - 6), names[r], fill="black", font=font)
+            pen.text((4, top + tall // 2 - 6), names[r], fill="black", font=fonts[r])
         for k, i in enumerate(line):
             if i < len(pictures):
                 page.paste(Image.fromarray(pictures[i]), (left + gap + k * (wide + gap), top))
     file = io.BytesIO()
     page.save(file, format="png", optimize=True)
     return file.getvalue()
-
-
-@functools.cache
-def _font():
-    """DejaVu Sans, which comes with Matplotlib: Latin, Greek, Cyrillic, Arabic letters."""
-    from matplotlib import font_manager
-    from PIL import ImageFont
-
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 11)
-
-
-def _drawable(name: str, number: int) -> str:
-    """A label as the font can write it; its number, counted from 1, if it has other letters."""
-    name = unicodedata.normalize("NFC", name)
-    return name if all(ord(letter) in _letters(_font().path) for letter in name) else f"label {number + 1}"
-
-
-@functools.cache
-def _letters(path):
-    from fontTools.ttLib import TTFont
-
-    return frozenset(TTFont(path).getBestCmap())

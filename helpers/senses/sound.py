@@ -1,17 +1,20 @@
 """Sounds, as log-magnitude spectrograms: how they are read, modelled, judged and heard."""
 
+import base64
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from helpers.data import recordings
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import sounds
+from helpers.models.contract import Model
 from helpers.senses import numbers
 from helpers.senses.image import DENSITIES
-from helpers.senses.numbers import dimensions, distances, same, start  # noqa: F401 - the same for sounds
+from helpers.senses.numbers import dimensions, distances, same  # noqa: F401 - the same for sounds
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
@@ -21,6 +24,7 @@ ONE_FILE = False  # whether a single file can be all of the data
 SIZE = "seconds"  # what --size sets
 read = recordings.sounds
 
+MODEL = "vae"  # in helpers.build.FAMILIES: what is built if nothing is said
 CHOICES = dict(code=8, rank=None, hidden=256, shared=None, sigma=None)
 UNIT = "bits per dimension"
 SAMPLING = {"mean": True}  # what the decoder expects, without the noise of its likelihood
@@ -42,19 +46,48 @@ def plan(data: Dataset, chosen: dict) -> dict:
     if chosen["shared"] and not possible:
         raise DataError(f"{data.name}: a shared code needs labels, and groups of several sounds; leave out shared.")
     shared = several if chosen["shared"] is None else bool(chosen["shared"])
-    if chosen["rank"] is None:  # a dictionary for each label: smaller, where there are many, or few examples of each
-        each = len(data.rows["train"]) / max(1, len(data.names))
-        chosen = chosen | {"rank": int(np.clip(each / 2, 4, 40))}
-    return {**chosen, "shared": bool(shared), "frequencies": data.x.shape[1], "frames": data.x.shape[2]}
+    if chosen["rank"] is None:  # fewer spectra where there are few examples
+        n = len(data.rows["train"])
+        chosen = chosen | {"rank": int(np.clip(max(n / max(1, len(data.names)) / 2, n / 50), 4, 40))}
+    return {**chosen, "shared": bool(shared), "frequencies": data.x.shape[1], "frames": data.x.shape[2], "networks": 2}
 
 
 def networks(plan: dict) -> tuple:
     """Encoder and decoder of a plan."""
     F, T, C, K = plan["frequencies"], plan["frames"], max(1, plan["labels"]), plan["code"]
-    encoder = sounds.SpectrogramEncoder(F, T, C, K, hidden=plan["hidden"])
-    decoder = sounds.SpectrogramDecoder(K, F, T, C, R=plan["rank"], hidden=plan["hidden"],
-                                        average=torch.zeros(C, F, T))
+    encoder: nn.Module
+    decoder: nn.Module
+    if plan.get("networks") == 2:
+        encoder = sounds.SoundEncoder(F, T, C, K, hidden=plan["hidden"])
+        decoder = sounds.SoundDecoder(K, F, T, C, R=plan["rank"], hidden=plan["hidden"])
+    else:  # runs of earlier versions
+        encoder = sounds.SpectrogramEncoder(F, T, C, K, hidden=plan["hidden"])
+        decoder = sounds.SpectrogramDecoder(K, F, T, C, R=plan["rank"], hidden=plan["hidden"],
+                                            average=torch.zeros(C, F, T))
     return numbers.for_labels(encoder, decoder, plan)
+
+
+def start(model: Model, data: Dataset, plan: dict, sigma: float | None = None) -> None:
+    """Let learning start from the average training example of each label, and from what each frequency differs."""
+    encoder, decoder = (getattr(part, "network", part) for part in (model.encoder, model.decoder))
+    train = data.train
+    average, _ = numbers.averages(train.x, train.c, max(1, plan["labels"]))
+    c = np.zeros(len(train), int) if train.c is None else train.c
+    centre, spread = _bands(train.x, np.broadcast_to(0.0, (1, 1, 1)), np.zeros(len(train), int))
+    encoder.start_from(centre, spread)
+    _, spread = _bands(train.x, average, c)
+    decoder.start_from(average, np.maximum(spread, 0.02), spread if sigma is None else np.full(len(spread), sigma))
+
+
+def _bands(x, average, c):
+    """By what x (N, F, T) differ from average (C, F, T): mean and standard deviation of each frequency, (F,)."""
+    total = squares = np.zeros(x.shape[1])
+    for i in range(0, len(x), 100):
+        rest = np.asarray(x[i : i + 100], np.float32) - average[c[i : i + 100]]
+        total = total + rest.sum(axis=(0, 2), dtype=float)
+        squares = squares + np.square(rest).sum(axis=(0, 2), dtype=float)
+    n = len(x) * x.shape[2]
+    return total / n, np.sqrt(np.maximum(squares / n - np.square(total / n), 0))
 
 
 def recipe(plan: dict, n: int) -> dict:
@@ -65,8 +98,9 @@ def recipe(plan: dict, n: int) -> dict:
     one code, the encoder sees one or two of its sounds, so that it learns to make do with few.
     """
     few = dict(members=3, seen=2) if plan["shared"] else {}
-    return dict(batch_size=8, lr=3e-3, weight_decay=0.01, clip=1.0, warmup=0.03,
-                epochs=int(np.clip(4000 / math.ceil(n / 8), 100, 400)), beta=4.0, objective=few)
+    size = int(np.clip(n // 64, 8, 32))
+    return dict(batch_size=size, lr=3e-3 if size < 16 else 2e-3, weight_decay=0.01, clip=1.0, warmup=0.03,
+                epochs=int(np.clip(4000 / math.ceil(n / size), 60, 400)), beta=4.0, objective=few)
 
 
 def baselines(data: Dataset, rows: np.ndarray, plan: dict | None = None, seed: int = 0) -> dict[str, float]:
@@ -88,23 +122,51 @@ def waves(spectrograms: np.ndarray, seed: int = 0) -> np.ndarray:
     return sound.normalise(sound.griffin_lim(x.exp(), (x.shape[2] - 1) * sound.HOP, generator=generator).numpy())
 
 
+def players(x: np.ndarray, seed: int = 0, form: str = "mp3") -> list[bytes]:
+    """Log-magnitude spectrograms (n, F, T) as sound files, each the bytes of an "mp3" (small), "wav" or "flac"."""
+    from helpers import sound
+
+    return [sound.encode(wave, format=form) for wave in waves(x, seed)]
+
+
 def files(x: np.ndarray, labels: list[str] | None, columns: int | None = None, form: str = "") -> dict[str, bytes]:
     """Samples as files, by what is added to the stem of their names: a sheet, and each as FLAC, or as WAV."""
-    import matplotlib
-
     from helpers import sound
 
     x, form = np.asarray(x, np.float32), form if form == "wav" else "flac"
-    low, high = math.log(1e-3), 0.0
-    grey = ((x[:, ::-1] - low) / (high - low)).clip(0, 1)  # low frequencies below
-    grey = grey[:, -(grey.shape[1] // 2 * 2) :].reshape(len(x), grey.shape[1] // 2, 2, -1).mean(axis=2)
-    found = {".png": numbers.tiles(matplotlib.colormaps["magma"](grey.repeat(4, axis=2))[..., :3], labels, columns, 1)}
+    found = {".png": numbers.tiles(_pictures(x), labels, columns, 1)}
     width = max(2, len(str(len(x))))
     for i, wave in enumerate(waves(x), start=1):
         found[f"-{i:0{width}d}.{form}"] = sound.encode(wave, format=form)
     return found
 
 
+def html(x: np.ndarray, says: list[str]) -> list[str]:
+    """Examples as pieces of a page: spectrograms with a player below, each with what it ``says``, escaped, beside it.
+
+    Of long ones only the first five seconds can be heard. Frequencies are drawn as they are heard, by octaves.
+    """
+    from helpers import sound
+
+    x = np.asarray(x, np.float32)
+    x = x[..., : 1 + HEARD * sound.SAMPLE_RATE // sound.HOP]
+    octaves = np.geomspace(2, x.shape[1] - 1, 256).astype(int)
+    heard = [base64.b64encode(sound.encode(wave)).decode() for wave in waves(x)]
+    return [f'<div class="sound">{numbers.picture(pixels, f"spectrogram of {line}")}<audio controls preload="metadata" '
+            f'aria-label="{line}" src="data:audio/mpeg;base64,{data}"></audio></div>'
+            for pixels, line, data in zip(_pictures(x[:, octaves]), says, heard)]
+
+
+def _pictures(x):
+    import matplotlib
+
+    low, high = math.log(1e-3), 0.0
+    grey = ((x[:, ::-1] - low) / (high - low)).clip(0, 1)  # low frequencies below
+    grey = grey[:, -(grey.shape[1] // 2 * 2) :].reshape(len(x), grey.shape[1] // 2, 2, -1).mean(axis=2)
+    return matplotlib.colormaps["magma"](grey.repeat(4, axis=2))[..., :3]
+
+
+HEARD = 5  # seconds on a page
 HEIGHT, COLUMNS = 1.3, 8  # inches of an example in a figure, and how many stand side by side at most
 
 

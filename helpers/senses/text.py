@@ -1,11 +1,13 @@
 """Texts, as rows of symbols: how they are read, modelled, judged and printed."""
 
 import math
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
+from scipy.sparse import csr_matrix
 
 from helpers.data import writings
 from helpers.data.dataset import DataError, Dataset
@@ -23,12 +25,15 @@ ONE_FILE = True  # whether a single file can be all of the data
 SIZE = "length"  # what --size sets: characters of a piece
 read = writings.texts
 
+MODEL = "language"  # in helpers.build.FAMILIES: what is built if nothing is said
 CHOICES = dict(code=4, hidden=128, embedding=64, dropout=0.4, drop_symbols=0.0, longest=None)
 UNIT = "bits per character"
 SAMPLING = {"temperature": 0.8}  # 1 is the model's own
 PRINTED = True  # whether samples go to the terminal where no file is named
 EXACT_COUNTS = True  # a training line among the samples is said, even where chance would explain it
 SHEET = (60, 0)
+VALIDATED = 2000  # texts by which the order of the n-gram is chosen
+LOOKED_AT, LONG = 200, 64  # texts that a longer one than that is compared with
 
 
 def plan(data: Dataset, chosen: dict) -> dict:
@@ -63,18 +68,16 @@ def recipe(plan: dict, n: int) -> dict:
     return dict(batch_size=50, lr=5e-3, weight_decay=0.05, clip=1.0, epochs=60, objective=dict(free_bits=0.5))
 
 
-def baselines(data: Dataset, rows: np.ndarray, plan: dict | None = None, seed: int = 0, orders: int = 6,
-              most: int = 20_000) -> dict[str, float]:
+def baselines(data: Dataset, rows: np.ndarray, plan: dict | None = None, seed: int = 0,
+              orders: int = 6) -> dict[str, float]:
     """Nats of data.x[rows] by a uniform model, and by the n-gram that is best in validation."""
     x, symbols = data.x[rows], len(data.vocabulary)
-    found = {"uniform": float(lengths(x).mean() * math.log(symbols - 1))}  # padding is never predicted
-    counted = NGram(orders, symbols).fit(data.train.x[:most])
-    valid, best = data.valid.x[:300], (math.inf, counted)
-    for order in range(1, orders + 1):
-        model = NGram(order, symbols)
-        model.counts = counted.counts  # a shorter history is counted there, too
-        best = min(best, (-float(model.log_prob(valid).mean()), model), key=lambda pair: pair[0])
-    return found | {f"{best[1].order}-gram": float(-best[1].log_prob(x).mean())}
+    counted = NGram(orders, symbols).fit(data.x[data.rows["train"]])
+    best = int(counted.log_probs(data.x[data.rows["valid"][:VALIDATED]]).mean(axis=0).argmax())
+    return {
+        "uniform": float(lengths(x).mean() * math.log(symbols - 1)),  # padding is never predicted
+        f"{best + 1}-gram": float(-counted.log_probs(x)[:, best].mean()),
+    }
 
 
 def dimensions(data: Dataset, rows: np.ndarray) -> float:
@@ -82,11 +85,42 @@ def dimensions(data: Dataset, rows: np.ndarray) -> float:
     return float(lengths(data.x[rows]).mean())
 
 
-def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Edits (Levenshtein, 1966) from each of a to the nearest and the second nearest of b: (len(a), 2)."""
+def distances(a: np.ndarray, b: np.ndarray, alike: np.ndarray | None = None) -> np.ndarray:
+    """Edits (Levenshtein, 1966) from each of a to the nearest and the second nearest of b: (len(a), 2).
+
+    Of long texts, where most of the time would be spent on what has nothing in common, only the 200 of b are looked at
+    that share the most fours of symbols. alike (len(b),): numbers of clusters; the second is then of another cluster.
+    """
     here, there = ([_symbols(row) for row in part] for part in (a, b))
-    found = [np.sort(cdist([one], there, scorer=Levenshtein.distance)[0])[:2] for one in here]
-    return np.array(found, np.float64)
+    few = _sharing(a, b) if len(b) > LOOKED_AT and np.median(lengths(b)) > LONG else None
+    found = np.full((len(a), 2), np.inf)
+    for i, one in enumerate(here):
+        rows = np.arange(len(b)) if few is None else few[i]
+        edits = cdist([one], [there[row] for row in rows], scorer=Levenshtein.distance)[0].astype(float)
+        first = edits.argmin()
+        found[i, 0] = edits[first]
+        edits[first if alike is None else alike[rows] == alike[rows[first]]] = np.inf
+        found[i, 1] = edits.min()
+    return found
+
+
+def _sharing(a, b):
+    """For each of a, the rows of b that share the most fours of symbols: (len(a), LOOKED_AT)."""
+    theirs, found = _fours(b).T.tocsr(), []
+    for start in range(0, len(a), 50):
+        shared = (_fours(a[start : start + 50]) @ theirs).toarray()
+        found.append(np.argpartition(-shared, LOOKED_AT, axis=1)[:, :LOOKED_AT])
+    return np.concatenate(found)
+
+
+def _fours(x):
+    """Which fours of symbols the texts x (N, T) hold, by a hash: a sparse matrix (N, 2^18)."""
+    x = x.astype(np.int64)
+    code = sum(x[:, k : x.shape[1] - 3 + k] * m for k, m in enumerate((1, 10_007, 40_014_007, 7_777_777_777)))
+    row, place = np.nonzero(x[:, 3:] != PAD)
+    held = csr_matrix((np.ones(len(row), np.int32), (row, code[row, place] % (1 << 18))), (len(x), 1 << 18))
+    held.data[:] = 1
+    return held
 
 
 def _symbols(row):
@@ -106,13 +140,23 @@ def present(x: np.ndarray, card: dict) -> list[str]:
 
 
 def files(x: list[str], labels: list[str] | None, columns: int | None = None, form: str = "") -> dict[str, bytes]:
-    """Samples as files, by what is added to the stem of their names: one file, a text on each line."""
+    """Samples as files, by what is added to the stem of their names: one file, with what ``lines`` has."""
     return {".txt": ("\n".join(lines(x, labels)) + "\n").encode()}
 
 
 def lines(x: list[str], labels: list[str] | None) -> list[str]:
-    """Samples as they are printed, each after its label."""
+    """Samples as they are printed, each after its label: one a line, or numbered, if they have more."""
+    if any("\n" in text for text in x):
+        return [f"——— {n}{'' if labels is None else ' ' + labels[n - 1]} ———\n{text}"
+                for n, text in enumerate(x, start=1)]
     return list(x) if labels is None else [f"{label}\t{text}" for text, label in zip(x, labels)]
+
+
+def html(x: list[str], says: list[str]) -> list[str]:
+    """Examples as pieces of a page, each with what it ``says``, escaped, to those who hear the page read."""
+    long = " long" if any(len(text) > 80 or "\n" in text for text in x) else ""
+    return [f'<div class="text{long}" dir="auto" role="group" aria-label="{line}">{escape(text)}</div>'
+            for text, line in zip(x, says)]
 
 
 HEIGHT, COLUMNS = 0.3, 4  # inches of an example in a figure, and how many stand side by side at most
@@ -120,7 +164,7 @@ HEIGHT, COLUMNS = 0.3, 4  # inches of an example in a figure, and how many stand
 
 def draw(ax: "Axes", x: str, label: str | None = None) -> None:
     """Write one example on an axis."""
-    ax.text(0, 0.5, ("" if label is None else f"{label}: ") + x[:40], va="center", fontsize=10)
+    ax.text(0, 0.5, ("" if label is None else f"{label}: ") + " ".join(x.split())[:40], va="center", fontsize=10)
 
 
 def limits(plan: dict) -> list[str]:

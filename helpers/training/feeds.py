@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from helpers.data.dataset import DataError, Dataset
 from helpers.training.processes import Team
 
-WHOLE = (torch.int32, torch.int64)  # whole numbers stand for symbols, and stay whole
+WHOLE = (torch.int16, torch.int32, torch.int64)  # whole numbers stand for symbols, and stay whole
 
 
 class Batch(NamedTuple):
@@ -29,7 +29,7 @@ class Memory:
     """Examples as tensors: bytes as they are, other numbers in the model's type."""
 
     def __init__(self, x: torch.Tensor, c: torch.Tensor | None, device: torch.device | str, dtype: torch.dtype):
-        x = x if x.dtype == torch.uint8 else floating(x, dtype)
+        x = x if x.dtype in (torch.uint8, torch.int16) else floating(x, dtype)
         self.x, self.c, self.dtype = x.to(device), None if c is None else condition(c, dtype, device), dtype
 
     def __len__(self):
@@ -142,6 +142,8 @@ def floating(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Examples as a model takes them: bytes as 0 to 1, symbols as they are, all other numbers in its type."""
     if x.dtype == torch.uint8:
         return x.to(dtype) / 255
+    if x.dtype == torch.int16:  # takes less room in memory, and is no index
+        return x.long()
     return x if x.dtype in WHOLE else x.to(dtype)
 
 
@@ -154,6 +156,8 @@ def _bytes_each(x, dtype):
     """Bytes that one number takes while it is held."""
     if x.dtype in (torch.uint8, np.uint8):
         return 1
+    if x.dtype in (torch.int16, np.int16):
+        return 2
     return torch.empty((), dtype=dtype).element_size()
 
 

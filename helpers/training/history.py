@@ -20,6 +20,7 @@ class History:
 
     rows: list[dict] = field(default_factory=list)
     keeps: Literal["best", "last"] = "best"  # whose weights were kept; the last, where no loss says which is best
+    returns: int = 0  # how often training went back to earlier weights; the epochs that failed have no row
 
     def __getitem__(self, name: str) -> np.ndarray:
         """One column, such as ``history["valid"]``: (epochs,)."""
@@ -37,7 +38,7 @@ class History:
         """This history and a later one in one piece: epochs and seconds are counted on."""
         epochs, seconds = (self.rows[-1][name] if self.rows else 0 for name in ("epoch", "seconds"))
         more = [row | {"epoch": row["epoch"] + epochs, "seconds": row["seconds"] + seconds} for row in later.rows]
-        return History([*self.rows, *more], self.keeps)
+        return History([*self.rows, *more], self.keeps, self.returns + later.returns)
 
     def plot(self, ax: "Axes | None" = None, **labels: str) -> "Figure | None":
         """Learning curves of train and validation, with a dot at the epoch that was kept."""

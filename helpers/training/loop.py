@@ -23,6 +23,9 @@ from helpers.training.feeds import Batch, feeds
 from helpers.training.history import History, TrainingError
 from helpers.training.processes import Tally, Team
 
+SLOWER = 0.3  # by what the learning rate is multiplied when training goes back
+FAR = 3.0  # a loss so many times its span above the highest is no chance
+
 
 def ramp(until: float = 0.15, start: float = 0.0, end: float = 1.0) -> Callable[[float], float]:
     """A schedule for an argument of the objective, such as beta: from start to end over the first part of training."""
@@ -45,6 +48,7 @@ class Settings:
     augment: Callable | None = None
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    retries: int = 0
     save_every: float = 0.0
     quiet: bool = False
     lines: bool = True
@@ -58,6 +62,8 @@ class Settings:
             raise ValueError(f"epochs is {self.epochs} and batch_size {self.batch_size}; both must be at least 1.")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes is {self.minutes}; give a time above 0, or None for as long as it takes.")
+        if self.retries < 0:
+            raise ValueError(f"retries is {self.retries}; give 0 or more.")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup}; give a part of training, from 0 to less than 1.")
 
@@ -79,6 +85,8 @@ class Settings:
                  "precision")
         config = {name: getattr(self, name) for name in names}
         config["objective"] = {k: "schedule" if callable(v) else v for k, v in self.objective.items()}
+        if self.retries:  # named only where there are some, so that older runs and sweeps keep their fingerprints
+            config["retries"] = self.retries
         return config | {"augment": self.augment is not None}
 
 
@@ -115,10 +123,12 @@ def fit(
     augment (None): augment(x, generator) draws each training batch anew.
     seed (0): of the order of examples, of noise and dropout.
     precision ("auto"): bfloat16 where a GPU is fast at it, else the model's own; or "float32", "bfloat16".
+    retries (0): how often training may go back to the best weights so far, with a lower learning rate, when the
+        loss is NaN, infinite or far above all that it was; it says so the first time. History.returns counts them.
     quiet (False): no progress at all. lines (True): five lines that stay, beside the bar.
 
     Returns the History; the model holds the best weights, in evaluation mode. Raises TrainingError when the
-    loss is NaN, infinite or grows without bound; the model then holds the best weights up to there.
+    loss is NaN, infinite or grows without bound, and no retry is left; the model then holds the best weights so far.
     """
     try:
         chosen = Settings(**settings)
@@ -150,6 +160,7 @@ class Training:
     model: Any  # a Module that has what the top of this file says
     net: nn.Module
     first: float | None  # the first loss
+    span: list[float]  # the lowest loss of all batches, and the highest of the first epoch
 
     def __init__(self, model: nn.Module, data: Any, settings: Settings, device: torch.device | str | None = None,
                  in_memory: bool | None = None):
@@ -171,7 +182,7 @@ class Training:
         self.order = torch.Generator().manual_seed(settings.seed)  # of examples: the same in all processes
         torch.manual_seed(settings.seed + 1 + self.team.rank)  # noise and dropout: its own in each
         self.history = History(keeps="last" if self.many_losses else "best")
-        self.best, self.seconds, self.first = math.inf, 0.0, None
+        self.best, self.seconds, self.first, self.span = math.inf, 0.0, None, []
         self.best_weights = _copy(model.state_dict())
         here = {"world": self.team.world, "dtype": str(self.dtype), "examples": len(self.train)}
         self.config = json.loads(json.dumps(settings.described() | here, default=repr))
@@ -188,9 +199,7 @@ class Training:
             for number in progress:
                 if settings.minutes and len(self.history) and self._elapsed() >= 60 * settings.minutes:
                     break
-                row = self.epoch(number)
-                row |= {f"valid {k}" if k != "loss" else "valid": v for k, v in self.evaluate().items()}
-                self._check(row["valid"], f"in validation after epoch {number + 1}")
+                row = self._row(number, say=show)
                 self.seconds = row["seconds"] = self._elapsed()
                 self.history.rows.append(row)
                 if row["valid"] < self.best or self.many_losses:
@@ -207,10 +216,24 @@ class Training:
             self.model.eval()
         return self.history
 
+    def _row(self, number, say):
+        """One epoch and its validation. If the loss breaks and a retry is left: back, and the same epoch again."""
+        while True:
+            try:
+                row = self.epoch(number)
+                row |= {f"valid {k}" if k != "loss" else "valid": v for k, v in self.evaluate().items()}
+                self._check(row["valid"], f"in validation after epoch {number + 1}")
+                self.span = row.pop("span")
+                return row
+            except TrainingError as error:
+                if self.history.returns == self.settings.retries:
+                    raise
+                self._go_back(str(error) if say else "")
+
     def epoch(self, number: int) -> dict:
         """One pass over the training data: a row of means."""
         self.model.train()
-        tally = Tally(self.team)
+        tally, low, high = Tally(self.team), math.inf, -math.inf
         every = 1 if self.device.type == "cpu" else 50  # on a GPU, looking at a number waits for it
         augment = self._augmentation()
         for step, batch in enumerate(self.train.batches(self.settings.batch_size, self.order, self.team)):
@@ -222,16 +245,19 @@ class Training:
             if step % every == 0 or last:
                 value = self._mean(loss.detach(), weight)
                 self._check(value, f"at epoch {number + 1}, batch {step + 1}")
+                low, high = min(low, value), max(high, value)
             tally.add({"train": loss.detach(), **metrics}, weight * whole / self.team.world)
             if last:
                 break
-        return {"epoch": number + 1, **tally.means(), "lr": float(self.optimisers[0].param_groups[0]["lr"])}
+        span = [min(low, self.span[0]), self.span[1]] if self.span else [low, high]
+        lr = float(self.optimisers[0].param_groups[0]["lr"])
+        return {"epoch": number + 1, **tally.means(), "lr": lr, "span": span}
 
     def step(self, batch: Batch, progress: float, weight: float = 1.0) -> tuple[torch.Tensor, dict]:
         """One step of the optimiser on one batch; returns the loss and the metrics."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = self.settings.rate(progress)
+                group["lr"] = self.settings.rate(progress) * SLOWER**self.history.returns
         options = self.settings.options(progress)
         if self.many_losses:
             return self.model.step(batch, self.optimisers, **options)
@@ -306,15 +332,36 @@ class Training:
     def _check(self, loss: float, where: str) -> None:
         if self.first is None:
             self.first = abs(loss)
-        if math.isfinite(loss) and abs(loss) <= 1e4 * (1 + self.first):
+        if math.isfinite(loss) and abs(loss) <= 1e4 * (1 + self.first) and not self._far_above(loss):
             return
         what = f"is {loss}" if not math.isfinite(loss) else f"has grown to {loss:.3g}"
         kept = f"of epoch {self.history.best + 1}" if len(self.history) else "from before training"
+        rate = self.settings.lr * SLOWER**self.history.returns
         raise TrainingError(
-            f"The loss {what} {where}; try a smaller learning rate (lr={self.settings.lr:g} now)"
+            f"The loss {what} {where}; try a smaller learning rate (lr={rate:g} now)"
             f"{'' if self.settings.clip else ', or clip=1.0'}, and check the data for extreme values. The model holds "
             f"the weights {kept}."
         )
+
+    def _far_above(self, loss):
+        """Whether it is time to go back: a loss above the highest of the first epoch by several times all they span.
+
+        Without a retry it is no reason to give up: a loss in validation also rises when examples are learned by heart.
+        """
+        if self.many_losses or not self.span or self.history.returns == self.settings.retries:
+            return False
+        low, high = self.span
+        return loss > high + FAR * max(high - low, abs(high), abs(low), 1.0)
+
+    def _go_back(self, why: str) -> None:
+        """To the best weights so far, with fresh moments and a lower rate; says ``why``, the first time."""
+        if why and not self.history.returns:
+            kept = f"those of epoch {self.history.best + 1}" if len(self.history) else "the first ones"
+            print(f"{why.split(';')[0]}; training went back to the best weights, {kept}, and goes on with a learning "
+                  f"rate of {SLOWER:g} times what it was.", flush=True)
+        self.history.returns += 1
+        self.model.load_state_dict(self.best_weights)
+        self.optimisers = self._optimisers()
 
 
 def _rounded(loss):

@@ -14,7 +14,7 @@ from helpers import checkpoints
 from helpers.training.history import History, TrainingError
 
 KIND = "training state"
-FREE = ("minutes",)  # what may be another when training goes on
+FREE = ("minutes", "retries")  # what may be another when training goes on
 
 
 def save(path: str | Path, training: Any) -> None:
@@ -31,7 +31,7 @@ def save(path: str | Path, training: Any) -> None:
     tensors["random.order"] = training.order.get_state()
     checkpoints.save(
         path, tensors, kind=KIND, config=training.config, history=training.history.rows, best=training.best,
-        seconds=training.seconds, first=training.first,
+        seconds=training.seconds, first=training.first, span=training.span, returns=training.history.returns,
     )
 
 
@@ -70,7 +70,8 @@ def resume(path: str | Path, training: Any) -> None:
     for name, (_, put) in noise_sources(training.device).items():
         if f"random.{name}.{training.team.rank}" in tensors:  # not if it was begun on another kind of device
             put(tensors[f"random.{name}.{training.team.rank}"])
-    training.history = History(card["history"], training.history.keeps)
+    training.history = History(card["history"], training.history.keeps, card.get("returns", 0))
+    training.span = card.get("span", [])  # states of earlier versions have neither
     training.seconds = card["seconds"]
 
 
