@@ -62,9 +62,9 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--more", metavar="M", type=positive(float), help="go on with a finished run for M minutes")
     fit.add_argument("--kind", metavar="KIND", help="what the data are: image, sound or text (what most files are)")
     fit.add_argument("--size", metavar="S", type=positive(float),
-                     help="pixels of a side (images, 28), seconds (sounds, 1), characters of a piece (text, 100)")
+                     help="pixels of a side (images, 28), seconds (sounds, 1), characters of a piece (text, 200)")
     fit.add_argument("--grey", action="store_true", default=None, help="make all images grey")
-    fit.add_argument("--labels", choices=("yes", "no"), help="subfolders are labels, or not (if most files lie in some)")
+    fit.add_argument("--labels", choices=("yes", "no"), help="subfolders are labels (if most lie in some)")
     fit.add_argument("--groups", choices=("yes", "no"),
                      help="sounds of one name in several subfolders belong together, or not (unless it is a number)")
     fit.add_argument("--text", choices=("lines", "running"),

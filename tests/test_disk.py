@@ -333,7 +333,7 @@ def test_training_on_replaces_its_own_files_alone(tmp_path):
     assert {n for n, c in found.items() if c == b"mine"} == {
         "samples.csv", "holiday-2025.png", "model-0123456789ab.safetensors", "notes.txt"}
     made_by_us = set(json.loads(found["run.json"])["files"])
-    assert made_by_us == {"model.json", "report.json", "samples.png"} and made_by_us <= found.keys()
+    assert made_by_us == {"model.json", "report.json", "report.html", "samples.png"} and made_by_us <= found.keys()
 
 
 def test_two_runs_in_one_folder(tmp_path):

@@ -292,7 +292,7 @@ def test_names_and_shakespeare_are_texts(server, publish):
     texts = data.vocabulary.decode(data.x)
     assert len(texts) == len(set(texts)) == 10 and data.found == 11 and {"Ala", "Bert", "Cornelius"} <= set(texts)
     data = downloads.shakespeare(base=server.base, length=40)
-    assert "".join(data.vocabulary.decode(data.x)).startswith("Citizen 0:\nBefore we") and data.x.shape[1] == 41
+    assert "".join(data.vocabulary.decode(data.x)).startswith("Citizen 0:\nBefore we") and data.x.shape[1] == 40
 
 
 # --- what can go wrong on the way ------------------------------------------------------------------------

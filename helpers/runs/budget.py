@@ -5,8 +5,8 @@ it would be more than a fifth of the time, fewer examples are scored and compare
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +82,11 @@ def _each(model: contract.Model, data: Dataset, k: int | None) -> tuple[float, .
     )
 
 
-def _seconds(call: Any) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+def _seconds(call: Callable) -> float:
+    """The faster of two calls: the first also imports, and makes room."""
+    found = []
+    for _ in range(2):
+        start = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - start)
+    return min(found)

@@ -29,6 +29,9 @@ RIVALS = {
     "independent pixels": "which knows how often each grey level occurs at each pixel, but not how pixels go together",
     "one Normal for all": "which knows only the average and the spread of all numbers",
     "mean": "which knows the average example, and how far examples are from it",
+    "mean, by frequency": "which knows the average example, and how far each frequency is from it",
+    "mean of the label, by frequency": "which knows the average example of each label, and how far each frequency is "
+    "from it",
     "mean of the label": "which knows the average example of each label, and how far examples are from it",
 }
 SECTIONS = {"samples": "What it makes", "score": "How good it is", "copies": "Does it copy?", "data": "The data",

@@ -188,8 +188,8 @@ def fit(
               "settings": None if settings is None else described(settings),
               "start_from": None if start_from is None else str(Path(start_from).resolve())}
     began = agreed(out, place.record, {**wanted, "fingerprint": fingerprint(data)})
-    began |= {"origin": json.loads(json.dumps(data.origin, default=repr)), "model": began["model"] or senses.sense(data.kind).MODEL,
-              "settings": began["settings"] or {},
+    began |= {"origin": json.loads(json.dumps(data.origin, default=repr)), "settings": began["settings"] or {},
+              "model": began["model"] or senses.sense(data.kind).MODEL,
               "seed": data.origin.get("seed", 0) if began["seed"] is None else began["seed"]}
     say = (lambda text: None) if quiet or not team.first else lambda text: print(text, flush=True)
     phases = place.record.get("phases", [{"minutes": MINUTES if epochs is None else None, "done": False}])
@@ -326,6 +326,7 @@ class _Fit:
             "kept": "best in validation" if run.history.keeps == "best" else "the last, and were kept",
             "keeps": run.history.keeps,
             "phases": len(self.phases),
+            "returns to good weights": run.history.returns,
             "seconds of training": round(float(run.history["seconds"][-1]), 1),
             "seconds in all": round(time.perf_counter() - self.since, 1),
             "peak memory, MB": _peak_megabytes(),
