@@ -179,3 +179,21 @@ def test_samples_come_from_the_generator_and_the_label():
     assert draw(ones, 0).shape == (20, data.x.shape[1])
     assert torch.equal(draw(ones, 0), draw(ones, 0)) and not torch.equal(draw(ones, 0), draw(ones, 1))
     assert not torch.equal(draw(ones, 0), draw(0 * ones, 0))
+
+
+def test_the_network_learns_to_guess_on_its_own_too():
+    """What is reported is the mixture, as in validation; the gradient is that of the mixture and of the network."""
+    data = words()
+    model = scattered(build(data, hidden=8, embedding=5, order=3, dropout=0.0)).train()
+    batch = (torch.as_tensor(data.x), None)
+    loss, _ = model.loss(batch)
+    loss.backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    mixed = -model.log_prob(*batch).mean()
+    assert loss.item() == pytest.approx(mixed.item(), rel=1e-12)
+    h, here = model._run(model._seen(batch[0]), model.begin(len(WORDS))[:2])[0], batch[0] != PAD
+    alone = torch.nn.functional.cross_entropy(model._scores(h)[here], batch[0][here].long(), reduction="sum")
+    (mixed + alone / len(WORDS)).backward()
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(found[name], p.grad, atol=1e-12, rtol=1e-9)

@@ -6,7 +6,8 @@ Each order of n-gram has a guess, counted once (``helpers.models.grams``); the n
 
 is weighed by the network's state h_t and by f_t, how often the history of each order was seen: so it is learned where
 counting is enough. While training, a symbol is taken out of all counts before it is guessed (leave one out), or the
-n-grams would seem to know everything.
+n-grams would seem to know everything. And the network learns to guess on its own, as well as in the mixture, or it
+would learn only what counting leaves to it, and be of little use where a text is new.
 """
 
 import math
@@ -42,7 +43,7 @@ class Language(LanguageModel):
     plan: Any
 
     def __init__(self, symbols: int, labels: int = 0, condition: int = 0, shape: tuple[int, ...] | list[int] = (64,),
-                 hidden: int = 128, embedding: int = 64, dropout: float = 0.2, order: int = 6, grams: int = 0,
+                 hidden: int = 128, embedding: int = 64, dropout: float = 0.3, order: int = 6, grams: int = 0,
                  spread: float = 1.0):
         super().__init__(symbols, labels or condition, shape[0], spread)
         self.labels, self.order = labels, order
@@ -92,14 +93,27 @@ class Language(LanguageModel):
         if not self.training and len(x) > rows:  # memory should not grow with the batch
             parts = (None,) * len(x) if c is None else c.split(rows)
             return torch.cat([self.log_prob(a, b) for a, b in zip(x.split(rows), parts)])
+        return self._guesses(x, c)[0]
+
+    def loss(self, batch: tuple[Tensor, Tensor | None]) -> tuple[Tensor, dict]:
+        """-log p(x|c) in nats per example, whose gradient is also that of the network alone; and bits per character."""
+        x = trim(batch[0])
+        if not self.training:
+            return super().loss(batch)
+        mixed, alone = (-log_p for log_p in self._guesses(x, self._told(batch[1])))
+        bits = mixed.detach().sum() / (x != PAD).sum() / math.log(2)
+        return (mixed + alone - alone.detach()).mean(), {"bits per character": bits}
+
+    def _guesses(self, x, c):
+        """log p of each text of x (N, T), by the mixture and by the network alone: both (N,)."""
         here = x != PAD  # (N, T)
         h = self._run(self._seen(x), self.begin(len(x), c)[:2])[0][here]  # (M, hidden), of M symbols that count
         p, seen, types = (part[here] for part in self._look(x, leave_one_out=self.training))  # (M, order)
         guessed = torch.cat([-cross_entropy(self._scores(a), b, reduction="none") for a, b in zip(
             h.split(ROOM // self.symbols), x[here].split(ROOM // self.symbols))])
         parts = torch.cat([p.to(h.dtype).log(), guessed[:, None]], dim=1)
-        log_p = torch.logsumexp(self._weights(h, seen, types) + parts, dim=1)
-        return log_p.new_zeros(x.shape).index_put((here,), log_p).sum(dim=1)
+        mixed = torch.logsumexp(self._weights(h, seen, types) + parts, dim=1)
+        return tuple(mixed.new_zeros(x.shape).index_put((here,), log_p).sum(dim=1) for log_p in (mixed, guessed))
 
     def logits(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p of every symbol at all places of x (N, T), each from those before it: (N, T, V)."""
