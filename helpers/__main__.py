@@ -188,6 +188,7 @@ def _fit(given):
                    seed=given.seed, start_from=given.start_from, device=given.device, since=since, **choices)
     if first:
         print(f"samples: {', '.join(sorted(str(p) for p in run.path.glob('samples.*')))}")
+        _legend(run.names)
         print(f"all of it, to be looked at: {run.path / 'report.html'}")
     return DONE
 
@@ -207,7 +208,19 @@ def _sample(given):
         return DONE
     files = runs.sheet(samples, given.out or "samples", run.kind, run=run.path)
     print("\n".join(map(str, files)))
+    _legend(run.names)
     return DONE
+
+
+def _legend(names):
+    """Say which labels stand as numbers on a sheet, since no font here has their characters."""
+    from PIL import features
+
+    from helpers import plotting
+
+    for number, (name, drawn) in enumerate(zip(names, plotting.writable(names, features.check("raqm"))), start=1):
+        if drawn == f"label {number}" != name:
+            print(f"on the sheet, {drawn} is {name}")
 
 
 def _info(given):

@@ -191,6 +191,41 @@ def test_labels_are_the_same_however_accents_are_stored(tmp_path, capsys):
         assert call(capsys, "sample", out, "--label", label, "--out", tmp_path / f"{len(label)}.png")[0] == 0
 
 
+def test_labels_that_no_font_can_write_have_a_legend(leaves, tmp_path, capsys, monkeypatch):
+    from helpers import plotting
+
+    assert "on the sheet" not in call(capsys, "sample", leaves, "--out", tmp_path / "one.png")[1]
+    real = plotting.font_for
+    monkeypatch.setattr(plotting, "font_for", lambda name: None if "oak" in name else real(name))
+    assert "on the sheet, label 2 is oak\n" in call(capsys, "sample", leaves, "--out", tmp_path / "two.png")[1]
+
+
+def test_choices_of_reading_are_options_and_stay_with_the_run(tmp_path, capsys):
+    """Sixty pictures beside twelve in a subfolder: the majority, or what is said; and a run goes on as it was begun."""
+    for i, leaf in enumerate(list(made.leaves(24).values())):
+        place = tmp_path / "mixed" / ("thumbs/" if i >= 60 else "") / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(leaf).save(place)
+    small = ("--epochs", 1, "--size", 8, "--code", 2)
+    code, out, _ = call(capsys, "fit", tmp_path / "mixed", "--out", tmp_path / "most", *small)
+    assert code == 0 and "60 examples" in out and "--labels yes" in out
+    code, out, _ = call(capsys, "fit", tmp_path / "mixed", "--out", tmp_path / "all", "--labels", "no", *small)
+    assert code == 0 and "72 examples" in out
+    code, out, err = call(capsys, "fit", tmp_path / "mixed", "--out", tmp_path / "all")
+    assert code == 0 and "is finished" in out, err
+    notes = json.loads((tmp_path / "most" / "model.json").read_text())["data"]["notes"]
+    assert any("--labels yes" in note for note in notes), "the card has what was chosen"
+
+
+def test_texts_are_lines_or_running_as_is_said(tmp_path, capsys):
+    out = call(capsys, "fit", VILLAGES, "--out", tmp_path / "run", "--text", "running", "--epochs", 1)[1]
+    assert "running text of" in out
+    printed = call(capsys, "sample", tmp_path / "run", "-n", 3)[1]
+    assert [f"——— {number}" in printed for number in (1, 2, 3, 4)] == [True, True, True, False]
+    code, _, err = call(capsys, "fit", LEAVES, "--out", tmp_path / "no", "--text", "lines")
+    assert code == 3 and "not an option" in err and not (tmp_path / "no").exists()
+
+
 def test_a_bug_is_not_hidden(monkeypatch):
     monkeypatch.setattr(runs, "load", lambda path: {}["a bug"])
     with pytest.raises(KeyError):
