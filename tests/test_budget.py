@@ -1,7 +1,7 @@
 """The minutes of a run are all of it: what is looked at, and what is left for training."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 import samples as made
-from helpers import runs, training
-from helpers.build import FAMILIES
+from helpers import runs, senses, training
+from helpers.build import FAMILIES, build
 from helpers.data import Dataset
+from helpers.models import contract
 from helpers.runs import budget
 
 LEAVES = made.SAMPLES / "leaves"
@@ -112,3 +113,19 @@ def test_a_run_that_goes_on_looks_at_as_many_as_before(tmp_path, monkeypatch):
     monkeypatch.setattr(Slow, "wait", 0.0)
     found = runs.fit(data, tmp_path / "run", minutes=0.05, quiet=True)
     assert found.report["score"]["examples"] < 100, "as was decided when it was slow"
+
+
+def test_of_sets_some_are_scored_and_each_whole(tmp_path):
+    """Sounds of one name share a code: a set is scored as a whole, and no more sets than there is time for."""
+    data = senses.read(made.SAMPLES / "strokes", size=0.5)
+    model = build(data, rank=2, hidden=8, code=2).eval()
+    assert model.sets
+    data = replace(data, rows={**data.rows, "test": data.rows["train"], "train": data.rows["test"]})
+    found = runs.score(model, data, k=1, most=10)
+    assert found["examples"] == 9, "three instruments, at three pitches each"
+    rows = [row for row in data.rows["test"] if data.group[row] == data.group[data.rows["test"][0]]]
+    one = contract.examples(model, data, "test", np.array(rows[:1]))
+    assert one.count.tolist() == [3] and len(one.x) == 1
+    assert runs.score(model, data, k=1)["examples"] == 36
+    sizes, _ = budget.shared_out(model, data, 1, 3600.0)
+    assert sizes.scored == 36

@@ -53,7 +53,8 @@ def examples(model: Model, data: Dataset, split: str, rows: np.ndarray | None = 
     """One split as the model takes it: examples, or sets of them. ``rows`` are taken instead of all of the split's."""
     if getattr(model, "sets", False):
         sets = data.sets(split, dense=False)
-        return Examples(sets.x, sets.c, (sets.c >= 0).sum(axis=1))
+        keep = slice(None) if rows is None else np.isin(sets.index, data.group[rows])  # whole sets
+        return Examples(sets.x[keep], sets.c[keep], (sets.c[keep] >= 0).sum(axis=1))
     rows = data.rows[split] if rows is None else rows
     return Examples(data.x[rows], None if data.c is None else data.c[rows], np.ones(len(rows), int))
 

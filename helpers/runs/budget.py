@@ -75,8 +75,8 @@ def _each(model: contract.Model, data: Dataset, k: int | None) -> tuple[float, .
 
     model.eval()
     return (
-        _seconds(validate) / len(found.x),
-        _seconds(lambda: contract.log_prob(model, found)) / len(found.x) if model.bound is not None else 0.0,
+        _seconds(validate) / found.count.sum(),
+        _seconds(lambda: contract.log_prob(model, found)) / found.count.sum() if model.bound is not None else 0.0,
         _seconds(lambda: contract.sample(model, n, told, None, **own.SAMPLING)) / n,
         _seconds(lambda: own.distances(train[:n], train)) / n / len(train),
     )

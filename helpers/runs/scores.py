@@ -27,7 +27,7 @@ def score(model: contract.Model, data: Dataset, k: int | None = None, split: str
     if k is not None and hasattr(model, "k"):
         model.k = k
     own, sets = senses.sense(data.kind), getattr(model, "sets", False)
-    rows = data.rows[split] if sets else some(data.rows[split], most, np.random.default_rng(seed))
+    rows = _whole_sets(data, split, most, seed) if sets else some(data.rows[split], most, np.random.default_rng(seed))
     dimensions = own.dimensions(data, rows)
     bits = lambda nats: None if nats is None else float(bits_per_dimension(nats, dimensions))
     nats = error = None
@@ -86,6 +86,14 @@ def drawn(model: contract.Model, data: Dataset, n: int = SIZES.samples, seed: in
     c = None if data.c is None else data.c[train[np.random.default_rng(seed).integers(len(train), size=n)]]
     generator = torch.Generator().manual_seed(seed)
     return contract.sample(model, n, c, generator, **senses.sense(data.kind).SAMPLING)
+
+
+def _whole_sets(data, split, most, seed):
+    """Rows of a split, about ``most`` or all: those of some groups, whole, of two at least."""
+    rows = data.rows[split]
+    groups = np.unique(data.group[rows])
+    kept = some(groups, max(2, round(most * len(groups) / len(rows))), np.random.default_rng(seed))
+    return rows[np.isin(data.group[rows], kept)]
 
 
 def some(x: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
