@@ -25,7 +25,7 @@ from helpers.models.texts import LanguageModel, trim
 MOST = 1_000_000  # grams that are kept: 20 MB
 LOOK = 50_000  # symbols that are scored together
 ROOM = 8_000_000  # probabilities that are held together
-NETWORK = 0.2  # the weight of the network before it has learned anything
+NETWORK = 0.03  # the weight of the network before it has learned anything
 
 
 class Language(LanguageModel):

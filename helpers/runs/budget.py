@@ -47,13 +47,14 @@ def shared_out(model: contract.Model, data: Dataset, k: int | None, seconds: flo
     full, sets = Sizes().within(data), getattr(model, "sets", False)
     validate, score, draw, compare = _each(model, data, k)
     after = score * full.scored + draw * full.samples * 2 + compare * (full.samples + full.held_out) * full.compared
-    part = min(1.0, max(0.0, PART * seconds - PAGES) / max(after, 1e-9))
+    pages = PAGES + 2 * draw * FEW  # a sheet of texts takes hardly longer than a few of them
+    part = min(1.0, max(0.0, PART * seconds - pages) / max(after, 1e-9))
     wanted = {name: full_size * part for name, full_size in asdict(full).items()}
     wanted["compared"] = full.compared  # all of them, for fewer samples: a copy should not be missed
     wanted["validated"] = full.validated if sets else VALIDATION * seconds / max(validate, 1e-9)
     sizes = Sizes(**{name: int(max(LEAST[name], value)) for name, value in wanted.items()}).within(data)
     last_look = validate * (len(data.rows["valid"]) if sets else sizes.validated)
-    return sizes, part * after + PAGES + last_look
+    return sizes, part * after + pages + last_look
 
 
 def _each(model: contract.Model, data: Dataset, k: int | None) -> tuple[float, ...]:

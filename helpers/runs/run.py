@@ -244,7 +244,7 @@ class _Fit:
             elif began["start_from"] is not None:
                 self.say(_take_over(began["start_from"], model))
             arguments = self._arguments(model)
-            sizes, minutes = self._shared_out(model.to(device))
+            sizes, plain, minutes = self._shared_out(model.to(device))
             # Left as it is when stopped by Ctrl-C: the last save is in the folder.
             history = training.fit(
                 model, self._splits(model, sizes), minutes=minutes, seed=began["seed"] + number, retries=RETRIES,
@@ -258,7 +258,7 @@ class _Fit:
             if self.team.first:
                 self.say(f"scoring {sizes.scored:,} test examples, comparing {sizes.samples} samples with "
                          f"{sizes.compared:,} training examples, drawing samples …")
-                self._finish(run, arguments, sizes, show=not progress["quiet"])
+                self._finish(run, arguments, sizes, plain, show=not progress["quiet"])
                 if not progress["quiet"]:
                     run.describe()
         return run
@@ -271,17 +271,19 @@ class _Fit:
         return found if self.began["epochs"] is None else found | {"epochs": self.began["epochs"]}
 
     def _shared_out(self, model):
-        """How much is looked at, and the minutes for training alone; all processes get the same."""
+        """How much is looked at, the baselines, and the minutes for training alone; all processes get the same."""
         minutes, agree = self.phases[-1]["minutes"], self.team.agree
         if minutes is None:
-            return budget.Sizes().within(self.data), None
+            return budget.Sizes().within(self.data), None, None
         sizes, after = budget.shared_out(model, self.data, self.k, 60 * minutes)
         sizes = budget.Sizes(**{name: int(agree(n)) for name, n in self.phases[-1].get("sizes", asdict(sizes)).items()})
         if self.team.first:  # one that is stopped goes on with the same
             self.phases[-1]["sizes"] = asdict(sizes)
             self.place.note(phases=self.phases)
+        rows = scores.scored_rows(model, self.data, most=sizes.scored)
+        plain = senses.sense(self.data.kind).baselines(self.data, rows, model.plan)  # now: it may take a while
         gone = time.perf_counter() - self.since
-        return sizes, agree(max(0.05 * minutes, minutes - (gone + after) / 60))
+        return sizes, plain, agree(max(0.05 * minutes, minutes - (gone + after) / 60))
 
     def _splits(self, model, sizes):
         """Training examples, and those of the validation split that are looked at after each epoch."""
@@ -298,11 +300,11 @@ class _Fit:
             model.load_state_dict(earlier.model.state_dict())
         return earlier.history.followed_by(history)
 
-    def _finish(self, run, arguments, sizes, show):
+    def _finish(self, run, arguments, sizes, plain, show):
         """Measure, and write everything: the model first, what says that it is done last."""
         model, data, place = run.model, run.data, self.place
         judged = scores.drawn(model, data, sizes.samples)
-        figures = {"score": scores.score(model, data, self.k, most=sizes.scored, show=show),
+        figures = {"score": scores.score(model, data, self.k, most=sizes.scored, show=show, plain=plain),
                    "copies": scores.copies(model, data, samples=judged, sizes=sizes)}
         card = cards.data_card(data)
         objective = {n: f"ramp to {v(1.0):g}" if callable(v) else v for n, v in arguments["objective"].items()}

@@ -16,18 +16,17 @@ SIZES = Sizes()
 
 
 def score(model: contract.Model, data: Dataset, k: int | None = None, split: str = "test", seed: int = 0,
-          most: int = SIZES.scored, show: bool = False) -> dict:
+          most: int = SIZES.scored, show: bool = False, plain: dict[str, float] | None = None) -> dict:
     """-log p(x|c) on held-out data, or the bound on it that the model has, with the baselines beside it.
 
     nats per example, with the standard error of their mean; bits per dimension, or per character (the end counts).
     Of more than ``most`` examples, so many are drawn. A code that several examples share counts once for all of them. A
     model without a likelihood has None for all its figures. k: codes an example, for bounds that draw codes. show:
-    with a bar while it lasts.
+    with a bar while it lasts. plain: the baselines, if they are known already.
     """
     if k is not None and hasattr(model, "k"):
         model.k = k
-    own, sets = senses.sense(data.kind), getattr(model, "sets", False)
-    rows = _whole_sets(data, split, most, seed) if sets else some(data.rows[split], most, np.random.default_rng(seed))
+    own, rows = senses.sense(data.kind), scored_rows(model, data, split, seed, most)
     dimensions = own.dimensions(data, rows)
     bits = lambda nats: None if nats is None else float(bits_per_dimension(nats, dimensions))
     nats = error = None
@@ -37,7 +36,7 @@ def score(model: contract.Model, data: Dataset, k: int | None = None, split: str
         nats = float(nll.sum() / n)
         deviation = np.std(nll - nats * found.count, ddof=1) if len(nll) > 1 else math.nan
         error = float(deviation * math.sqrt(len(nll)) / n)
-    plain = own.baselines(data, rows, getattr(model, "plan", None), seed)
+    plain = own.baselines(data, rows, getattr(model, "plan", None), seed) if plain is None else plain
     return {
         "what": model.bound,
         "split": split,
@@ -88,9 +87,12 @@ def drawn(model: contract.Model, data: Dataset, n: int = SIZES.samples, seed: in
     return contract.sample(model, n, c, generator, **senses.sense(data.kind).SAMPLING)
 
 
-def _whole_sets(data, split, most, seed):
-    """Rows of a split, about ``most`` or all: those of some groups, whole, of two at least."""
+def scored_rows(model: contract.Model, data: Dataset, split: str = "test", seed: int = 0,
+                most: int = SIZES.scored) -> np.ndarray:
+    """The rows of a split that are scored: all, or ``most`` drawn at random; whole sets of them, of two at least."""
     rows = data.rows[split]
+    if not getattr(model, "sets", False) or data.group is None:
+        return some(rows, most, np.random.default_rng(seed))
     groups = np.unique(data.group[rows])
     kept = some(groups, max(2, round(most * len(groups) / len(rows))), np.random.default_rng(seed))
     return rows[np.isin(data.group[rows], kept)]
