@@ -399,9 +399,10 @@ def test_the_figures_of_copies_by_hand():
         "samples": 4, "compared with": 3, "exact": 0, "nearest": 4.0, "nearest, held out": 4.5,
         "ratio": 4 / 6, "ratio, held out": (4 / 6 + 1) / 2,
         "suspicious": 0.25, "suspicious, held out": 0.25, "copies": False, "nearly equal, held out": 0.0,
+        "alarm": False,
     })
     nearer = copies(np.array([[1.0], [1.0], [1.0], [5.0]]), train, held_out, neighbours.two_nearest, same=0.5)
-    assert nearer["copies"] and "75% of the samples are suspiciously near" in nearer["verdict"]
+    assert nearer["copies"] and nearer["alarm"] and "75% of the samples are suspiciously near" in nearer["verdict"]
     assert "only 25% of real held-out" in nearer["verdict"]
 
 
@@ -423,7 +424,7 @@ def test_one_exact_match_is_chance_unless_it_is_to_be_told():
     told = copies(samples, train, held_out, neighbours.two_nearest, same=1e-6, report_exact=True)
     assert not quiet["copies"] and quiet["exact"] == 1 and "No sign" in quiet.pop("verdict")
     assert told.pop("verdict") == "1 of 100 samples are training examples, to the last detail."
-    assert quiet == told
+    assert told.pop("alarm") and not quiet.pop("alarm") and quiet == told
 
 
 def drawings(n, qualities, seed):

@@ -382,6 +382,19 @@ def test_the_cache_keeps_the_last_four_and_no_more(folder, monkeypatch):
     assert len(calls) == 72  # made room for the last
 
 
+def test_a_file_in_the_cache_that_is_not_ours_stays(folder, monkeypatch):
+    calls = reads(monkeypatch)
+    cache.FOLDER.mkdir()
+    np.savez(cache.FOLDER / "pictures-0.npz", mine=np.arange(3))
+    before = (cache.FOLDER / "pictures-0.npz").read_bytes()
+    for size in (6, 7, 8, 9):
+        folders.images(folder, size=size)
+    assert (cache.FOLDER / "pictures-0.npz").read_bytes() == before
+    assert sorted(file.name for file in cache.FOLDER.iterdir()) == [f"pictures-{slot}.npz" for slot in range(4)]
+    folders.images(folder, size=9)
+    assert len(calls) == 48  # three slots are left
+
+
 def test_a_damaged_or_too_large_result_is_made_again(folder, monkeypatch):
     calls = reads(monkeypatch)
     folders.images(folder, size=12)

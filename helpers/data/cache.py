@@ -26,14 +26,9 @@ def cached(name: str, recipe: bytes, make: Callable[[], dict[str, np.ndarray]]) 
     Where nothing can be written, because the disk is full or read-only, the arrays are made each time.
     """
     file = FOLDER / f"{name}-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
-    except FileNotFoundError:
-        pass
-    except UNREADABLE:
-        with contextlib.suppress(OSError):
-            os.rename(file, disk.free_name(file.with_name(f"{file.name}.damaged")))
+    stored = _stored(file)
+    if stored is not None:
+        return stored
     arrays: dict[str, Any] = make()
     if not os.path.lexists(file):  # else it is damaged and cannot be moved, or another process was faster
         with contextlib.suppress(OSError), disk.replacing(file) as temporary, open(temporary, "wb") as out:
@@ -44,19 +39,36 @@ def cached(name: str, recipe: bytes, make: Callable[[], dict[str, np.ndarray]]) 
 def recent(name: str, recipe: bytes, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """As :func:`cached`, for what readers bring: of each ``name`` the last 4 results are kept, and no more.
 
-    The oldest file makes room for a new one, so that the cache does not grow with every folder that is ever read.
+    The oldest file makes room for a new one, so that the cache does not grow with every folder that is ever read. A
+    file of such a name that was not written here stays as it is.
     """
-    files = [FOLDER / f"{name}-{slot}.npz" for slot in range(SLOTS)]
-    for file in files:
-        with contextlib.suppress(*UNREADABLE), np.load(file, allow_pickle=False) as stored:
-            if stored["recipe"].tobytes() == recipe:
-                arrays = {key: stored[key] for key in stored.files if key != "recipe"}
+    ours = []
+    for file in (FOLDER / f"{name}-{slot}.npz" for slot in range(SLOTS)):
+        stored = _stored(file, only="recipe")
+        if not os.path.lexists(file) or (stored is not None and "recipe" in stored):
+            ours.append(file)
+        if stored is not None and "recipe" in stored and stored["recipe"].tobytes() == recipe:
+            found = _stored(file)
+            if found is not None:
                 with contextlib.suppress(OSError):
                     os.utime(file)  # used now, and so the last to make room
-                return arrays
-    arrays = make()
-    if sum(array.nbytes for array in arrays.values()) <= MOST_BYTES:
-        oldest = min(files, key=lambda file: file.stat().st_mtime if file.exists() else 0)
+                return {key: array for key, array in found.items() if key != "recipe"}
+    arrays: dict[str, Any] = make()
+    if ours and sum(array.nbytes for array in arrays.values()) <= MOST_BYTES:
+        oldest = min(ours, key=lambda file: file.stat().st_mtime if file.exists() else 0)
         with contextlib.suppress(OSError), disk.replacing(oldest) as temporary, open(temporary, "wb") as out:
-            np.savez(out, recipe=np.frombuffer(recipe, np.uint8), **arrays)  # type: ignore[arg-type]
+            np.savez(out, recipe=np.frombuffer(recipe, np.uint8), **arrays)
     return arrays
+
+
+def _stored(file, only=None):
+    """The arrays of a file, or one of them; None if there is none. What cannot be read is moved aside."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files if only in (None, key)}
+    except FileNotFoundError:
+        pass
+    except UNREADABLE:
+        with contextlib.suppress(OSError):
+            os.rename(file, disk.free_name(file.with_name(f"{file.name}.damaged")))
+    return None

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from helpers.data.splits import groups_of
+
 NEAR = 0.12  # of the distance to the mean image; the two nearest of 1,797 digits differ by 0.13
 FAR = 0.3  # never more than that
 OF_OTHERS = 0.2  # of the distance to the tenth neighbour, where that is more than NEAR
@@ -68,7 +70,7 @@ def clusters(x: np.ndarray) -> np.ndarray:
         i, j = pairs[rows].T
         apart = np.linalg.norm(_unit(x[i]) - _unit(x[j]), axis=1)
         near.append(pairs[rows][apart < np.minimum(reach[i], reach[j])])
-    return _groups(np.concatenate(near), len(x))
+    return groups_of(np.concatenate(near), len(x))
 
 
 def _unit(x):
@@ -108,16 +110,6 @@ def _candidates(points, reach):
     equal = np.stack([one[inverse], np.arange(len(points))], axis=1)  # points that are the same are candidates, too
     pairs = np.sort(np.concatenate([pairs, equal]), axis=1)
     return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
-
-
-def _groups(pairs, n):
-    """The smallest member of the group of each of n, when the pairs (P, 2) belong together: (n,)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(n, n))
-    part = connected_components(graph, directed=False)[1]
-    return np.unique(part, return_index=True)[1][part]
 
 
 def _blocks(rows, x) -> Iterator[np.ndarray]:

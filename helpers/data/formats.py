@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 IMAGES = {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".pbm", ".pgm",
           ".ppm", ".pnm", ".jp2", ".avif", ".ico", ".tga"}
+SOUNDS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 PLAIN = {".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".html", ".htm", ".py", ".log", ".ini", ".cfg"}
 
 
@@ -52,7 +53,7 @@ CONVERT = {ending: Advice(what, do) for endings, what, do in (
     (".torrent .crdownload .part .download .partial", "an unfinished download", "download it again"),
 ) for ending in endings.split()}
 TEXTS = {".txt", ".text", ".md", ".caption", ".rst", *PLAIN}
-KNOWN = IMAGES | TEXTS | set(CONVERT) | {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+KNOWN = IMAGES | SOUNDS | TEXTS | set(CONVERT)
 
 # How files of a kind begin: (place, bytes) -> the ending that its name should have.
 BEGINNINGS = [

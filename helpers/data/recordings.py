@@ -17,7 +17,7 @@ from helpers.data.dataset import DataError, Dataset
 from helpers.data.files import File, find, finished, labels_of, left_out, shown, splits_of
 from helpers.progress import Progress
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+SUFFIXES = formats.SOUNDS
 LONGEST = 7200  # seconds of a file: what fits into memory
 LONG = 3  # times what is used of each: files are cut into pieces from there on
 LOOKED_AT = 25  # files that say how long all are

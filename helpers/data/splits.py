@@ -6,6 +6,7 @@ Nearly equal examples (``alike``) stay together, so that none in the test split 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from helpers.errors import DataError
 
@@ -62,15 +63,22 @@ def _chosen(name, n, c, group, alike, wanted, rng):
 
 def _joined(group, alike):
     """Groups (N,) in which groups that have nearly equal examples are one: the smallest of their numbers."""
+    first = [np.unique(numbers, return_index=True, return_inverse=True)[1:] for numbers in (group, alike)]
+    own = np.arange(len(group))
+    part = groups_of(np.concatenate([np.stack([own, one[inverse]], axis=1) for one, inverse in first]), len(group))
+    smallest = np.full(len(group), group.max())
+    np.minimum.at(smallest, part, group)
+    return smallest[part]
+
+
+def groups_of(pairs: ArrayLike, n: int) -> np.ndarray:
+    """The group (n,) of each of n examples when the pairs (P, 2) must stay together: its smallest member."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    groups, a = np.unique(group, return_inverse=True)
-    numbers, b = np.unique(alike, return_inverse=True)
-    size = len(groups) + len(numbers)
-    graph = coo_array((np.ones(len(a)), (a, len(groups) + b)), shape=(size, size))
-    part = connected_components(graph, directed=False)[1][: len(groups)]
-    return groups[np.unique(part, return_index=True)[1]][part][a]
+    i, j = np.asarray(pairs, int).reshape(-1, 2).T
+    component = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)[1]
+    return np.unique(component, return_index=True)[1][component]
 
 
 def _by_groups(name, group, wanted, rng):

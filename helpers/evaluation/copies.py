@@ -35,15 +35,16 @@ def copies(
     :func:`helpers.evaluation.neighbours.two_nearest` is one. alike (M,): numbers of clusters of near-duplicates among
     the training examples; then ``distances(a, b, alike)`` takes the second nearest from another cluster. different: of
     how many clusters the held-out examples are, where some of them are near-duplicates. A sample is a training example
-    if it is closer to one than ``same``, in the unit of the distances. A sample is *suspicious* if
-    its ratio is below that of all but 5% of the held-out examples. report_exact: the verdict tells of training
-    examples among the samples even where chance explains them, as it does for short texts.
+    if it is closer to one than ``same``, in the unit of the distances. A sample is *suspicious* if its ratio is below
+    that of all but 5% of the held-out examples. report_exact: the verdict tells of training examples among the samples
+    even where chance explains them, as it does for short texts.
 
     Returns figures (counts, medians of distances and ratios, parts from 0 to 1), whether these are ``copies``, a
-    ``verdict``, one sentence, and the ``suspects``: the (up to five) samples of the lowest ratios, each with its
-    number, that of its nearest training example, their distance and its ratio. Where more than 5% of the held-out
-    examples are nearly equal to a training example, the verdict says so, and where most are, nothing else. Nothing is
-    drawn here: which examples to compare is the caller's choice. Raises DataError where one of the three is empty.
+    ``verdict``, one sentence, whether it is an ``alarm``, and the ``suspects``: the (up to five) samples of the lowest
+    ratios, each with its number, that of its nearest training example, their distance and its ratio. Where more than 5%
+    of the held-out examples are nearly equal to a training example, the verdict says so, and where most are, nothing
+    else. Nothing is drawn here: which examples to compare is the caller's choice. Raises DataError where one of the
+    three is empty.
     """
     if min(len(samples), len(train), len(held_out)) == 0:
         raise DataError(
@@ -78,7 +79,8 @@ def copies(
         {"sample": i, "train": row, "distance": float(of_samples[i, 0]), "ratio": float(ratio[i])}
         for i, row in zip(most, _rows(_some(samples, most), train, distances))
     ]
-    return figures | {"verdict": _verdict(figures, report_exact), "suspects": suspects}
+    alarm = figures["copies"] or figures["nearly equal, held out"] > SUSPICIOUS or (report_exact and exact > 0)
+    return figures | {"verdict": _verdict(figures, report_exact), "alarm": bool(alarm), "suspects": suspects}
 
 
 def _by_chance(part, n, held_out):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from helpers.data.dataset import DataError
+from helpers.data.splits import groups_of as groups_of
 
 BLOCK = 512  # rows whose distances to all others are in memory together
 SPARE = 3  # candidates beyond those that are asked for, in case rounding has changed their order
@@ -59,16 +60,6 @@ def near_duplicates(x: ArrayLike, threshold: float, block: int = BLOCK) -> tuple
         pairs.append(found[apart < threshold])
         distances.append(apart[apart < threshold])
     return np.concatenate(pairs), np.concatenate(distances)
-
-
-def groups_of(pairs: ArrayLike, n: int) -> np.ndarray:
-    """The group (n,) of each of n examples when the pairs (P, 2) must stay together: its smallest member."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    i, j = np.asarray(pairs, int).reshape(-1, 2).T
-    component = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)[1]
-    return np.unique(component, return_index=True)[1][component]
 
 
 def neighbour_ratio(samples: ArrayLike, held_out: ArrayLike, train: ArrayLike) -> float:

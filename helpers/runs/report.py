@@ -247,8 +247,7 @@ def _number(bits):
 def _copies(run, data, judged):
     found = run.report["copies"]
     suspects = found.get("suspects", [])[:PAIRS]
-    alarm = "No sign" not in found["verdict"] or "hides" in found["verdict"]
-    said = (f'<p class="{"warning" if alarm else "big"}">{_text(found["verdict"])}</p>'
+    said = (f'<p class="{"warning" if found["alarm"] else "big"}">{_text(found["verdict"])}</p>'
             f"<p>{found['samples']:,} samples were compared with {found['compared with']:,} training examples. This "
             "check finds copies that are close; it cannot prove that there are none.</p>")
     if not suspects:

@@ -251,7 +251,6 @@ class _Fit:
                 checkpoint=out / "training", save_every=self.save_every, **progress, **arguments,
             )
             model.to("cpu")
-            getattr(model, "finish", lambda data: None)(self.data)
             if number:
                 history = self._better(earlier, model, history)
             run = Run(out, model, {}, {}, history, self.data)

@@ -50,7 +50,7 @@ def read(path: str | Path, kind: str = "auto", size: float | None = None, seed: 
 
     kind: a name in ``SENSES``; "auto" takes what most files in the folder are by their names, and a file for text. The
         other files are left out, and the notes say so.
-    size: pixels of a side (images, 28), seconds (sounds, 1), or characters of a piece (running text, 100).
+    size: pixels of a side (images, 28), seconds (sounds, 1), or characters of a piece (running text, 200).
     leave_out: a folder inside that is not looked at. options: those of ``folders.images``, ``sounds`` or ``texts``.
 
     ``data.origin`` says how it was read. Raises DataError for nothing that can be used, and for an option that this

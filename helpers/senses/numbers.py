@@ -60,13 +60,14 @@ def normal_baselines(data: Dataset, rows: np.ndarray) -> dict[str, float]:
     C = 1 if labels is None else int(labels.max()) + 1
     mean, sigma = averages(train.x, None, 1)
     everything = math.sqrt(sigma**2 + float(mean.var()))
-    found = {"one Normal for all": _normal_nats(x, mean.mean(), everything)}
+    found = {"one Normal for all": normal_nats(x, mean.mean(), everything)}
     mean, sigma = averages(train.x, None if labels is None else train.c, C)
-    return found | {"mean of the label" if labels is not None else "mean": _normal_nats(x, mean[c], sigma)}
+    return found | {"mean of the label" if labels is not None else "mean": normal_nats(x, mean[c], sigma)}
 
 
-def _normal_nats(x, mean, sigma):
-    nats = 0.5 * np.square(x - mean) / sigma**2 + math.log(sigma) + 0.5 * math.log(2 * math.pi)
+def normal_nats(x: np.ndarray, mean: np.ndarray | float, sigma: np.ndarray | float) -> float:
+    """-log p of an example of x (N, …), on average, by a Normal for each number: (N, …), or the same for many."""
+    nats = 0.5 * np.square(x - mean) / np.square(sigma) + np.log(sigma) + 0.5 * math.log(2 * math.pi)
     return float(nats.reshape(len(x), -1).sum(axis=1).mean())
 
 

@@ -108,11 +108,9 @@ def baselines(data: Dataset, rows: np.ndarray, plan: dict | None = None, seed: i
     labels = 1 if data.c is None else int(data.c.max()) + 1
     average, c = numbers.averages(train.x, train.c, labels)[0], _labels(train.c, len(train))
     sigma = np.maximum(_bands(train.x, average, c)[1], math.exp(sounds.SoundDecoder.LEAST))[:, None]
-    nats, own = 0.0, _labels(None if data.c is None else data.c[rows], len(rows))
-    for row, label in zip(rows, own):
-        rest = (data.x[row] - average[label]) / sigma
-        nats += float((0.5 * np.square(rest) + np.log(sigma) + 0.5 * math.log(2 * math.pi)).sum())
-    return found | {f"{list(found)[-1]}, by frequency": nats / len(rows)}
+    own = _labels(None if data.c is None else data.c[rows], len(rows))
+    nats = numbers.normal_nats(data.x[rows], average[own], sigma)
+    return found | {f"{list(found)[-1]}, by frequency": nats}
 
 
 def _labels(c, n):

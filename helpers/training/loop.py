@@ -161,6 +161,7 @@ class Training:
     net: nn.Module
     first: float | None  # the first loss
     span: list[float]  # the lowest loss of all batches, and the highest of the first epoch
+    seen: list[float]  # the lowest and the highest of the latest epoch
 
     def __init__(self, model: nn.Module, data: Any, settings: Settings, device: torch.device | str | None = None,
                  in_memory: bool | None = None):
@@ -223,7 +224,7 @@ class Training:
                 row = self.epoch(number)
                 row |= {f"valid {k}" if k != "loss" else "valid": v for k, v in self.evaluate().items()}
                 self._check(row["valid"], f"in validation after epoch {number + 1}")
-                self.span = row.pop("span")
+                self.span = [min(self.seen[0], self.span[0]), self.span[1]] if self.span else self.seen
                 return row
             except TrainingError as error:
                 if self.history.returns == self.settings.retries:
@@ -249,9 +250,8 @@ class Training:
             tally.add({"train": loss.detach(), **metrics}, weight * whole / self.team.world)
             if last:
                 break
-        span = [min(low, self.span[0]), self.span[1]] if self.span else [low, high]
-        lr = float(self.optimisers[0].param_groups[0]["lr"])
-        return {"epoch": number + 1, **tally.means(), "lr": lr, "span": span}
+        self.seen = [low, high]
+        return {"epoch": number + 1, **tally.means(), "lr": float(self.optimisers[0].param_groups[0]["lr"])}
 
     def step(self, batch: Batch, progress: float, weight: float = 1.0) -> tuple[torch.Tensor, dict]:
         """One step of the optimiser on one batch; returns the loss and the metrics."""
