@@ -348,3 +348,16 @@ def test_players_are_sound_files_of_each_sample():
     found = senses.sound.players(x, form="wav")
     assert len(found) == 2 and all(part[:4] == b"RIFF" for part in found)
     assert senses.sound.players(x, form="wav") == found
+
+
+def test_one_long_recording_may_be_all_there_is(tmp_path):
+    """It is cut into pieces, and the splits are parts of it; a short one alone is refused."""
+    rng = np.random.default_rng(0)
+    for name, seconds in (("long", 40), ("short", 3)):
+        soundfile.write(tmp_path / f"{name}.wav", 0.3 * rng.standard_normal(16_000 * seconds), 16_000)
+    data = senses.read(tmp_path / "long.wav")
+    assert data.kind == "sound" and len(data) == 40 and "cut into 40 pieces" in " ".join(data.notes)
+    assert all(len(data.rows[split]) for split in ("train", "valid", "test"))
+    assert len(senses.read(tmp_path / "long.wav", "sound", size=2)) == 20
+    with pytest.raises(DataError, match="is a single sound; give the folder"):
+        senses.read(tmp_path / "short.wav")

@@ -42,7 +42,8 @@ def _decoded(name, data):
         bad = error.start
     text = data.decode("utf-8-sig", "replace")
     broken = text.count("�")
-    if broken <= max(1, BROKEN * sum(len(line) for line in _marked(text))) and not _ascii_but(text):
+    # Where nothing beyond ASCII but bad bytes is left, it never was UTF-8.
+    if broken <= max(1, BROKEN * sum(len(line) for line in _marked(text))) and any(_marked(text)):
         bytes_ = "1 place is" if broken == 1 else f"{broken:,} places are"
         return text, f"{name}: {bytes_} not UTF-8, and shown as �"
     line = data[:bad].count(b"\n") + 1
@@ -59,11 +60,6 @@ def _decoded(name, data):
 def _marked(text):
     """What is beyond ASCII, and no mark of a bad byte, in runs."""
     return ["".join(c for c in line if c > "\x7f" and c != "�") for line in text.splitlines() if not line.isascii()]
-
-
-def _ascii_but(text):
-    """Whether there is nothing beyond ASCII but bad bytes: then it never was UTF-8."""
-    return not any(_marked(text))
 
 
 def _guess(data):

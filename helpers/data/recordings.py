@@ -14,11 +14,12 @@ import numpy as np
 
 from helpers.data import formats
 from helpers.data.dataset import DataError, Dataset
-from helpers.data.files import File, find, finished, labels_of, left_out, shown, splits_of
+from helpers.data.files import File, find, finished, labels_of, left_out, shown, single, splits_of
 from helpers.progress import Progress
 
 SUFFIXES = formats.SOUNDS
 LONGEST = 7200  # seconds of a file: what fits into memory
+LEAST_SECONDS = 10.0  # of a file that is all there is
 LONG = 3  # times what is used of each: files are cut into pieces from there on
 LOOKED_AT = 25  # files that say how long all are
 FEWEST = 3  # groups: one each to train, to choose and to test
@@ -47,13 +48,15 @@ def sounds(
     files are more than three times as long, or fewer than three long ones are all there is, they are cut into pieces:
     those of a file stay in one split, or those of a part of it, where there are fewer than three files.
 
-    Raises DataError when there is no such folder, and for fewer than three groups of sounds.
+    One file of at least ten seconds may be given for a folder. Raises DataError when there is no such folder, and for
+    fewer than three groups of sounds.
     """
     from helpers import sound
 
     if not 0 < seconds <= sound.MAX_SECONDS:
         raise DataError(f"sounds: seconds is {seconds!r}; give a time above 0, and at most {sound.MAX_SECONDS:g}.")
-    listing = find(path, "give one with a subfolder of sounds for each label", leave_out)
+    advice = "give one with a subfolder of sounds for each label"
+    listing = single(path) if holds_sounds(path) else find(path, advice, leave_out)
     candidates = listing.take(SUFFIXES, "a sound", labels)
     if not candidates:
         seen = formats.advice(file.suffix for file in listing.files)
@@ -97,6 +100,18 @@ def sounds(
         split=splits_of(kept),
     )
     return finished(data, listing)
+
+
+def holds_sounds(path: str | Path) -> bool:
+    """Whether this is one file that is long enough to be cut into pieces: ten seconds at least."""
+    import soundfile
+
+    if not os.path.isfile(path) or formats.ending(path) not in SUFFIXES:
+        return False
+    try:
+        return soundfile.info(path if os.name == "nt" else os.fsencode(path)).duration >= LEAST_SECONDS
+    except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError):
+        return False
 
 
 class _Read:

@@ -1,6 +1,6 @@
 """What is peculiar to one kind of data: image, sound and text, each a module with the same names.
 
-    SUFFIXES, ONE_FILE, SIZE, read            which files, and how they become a Dataset
+    SUFFIXES, SIZE, read, holds_enough        which files, and how they become a Dataset
     MODEL                                     the family that is built if nothing is said
     CHOICES, plan, networks                   of a VAE: what it can be told, what the data decide, its networks
     start, recipe                             where learning starts, and arguments for training
@@ -46,7 +46,7 @@ def sense(kind: str) -> ModuleType:
 
 def read(path: str | Path, kind: str = "auto", size: float | None = None, seed: int = 0,
          leave_out: str | Path | None = None, **options: Any) -> Dataset:
-    """The reader's own data: a folder of images, sounds or texts, or a file of text.
+    """The reader's own data: a folder of images, sounds or texts; or one file of text, a stack, a long recording.
 
     kind: a name in ``SENSES``; "auto" takes what most files in the folder are by their names, and a file for text. The
         other files are left out, and the notes say so.
@@ -84,14 +84,14 @@ def guess(path: str | Path, leave_out: str | Path | None = None) -> tuple[str | 
         files.refuse_unread(path)
         suffix = formats.ending(path)
         for kind, own in SENSES.items():
-            if suffix in own.SUFFIXES and not own.ONE_FILE:
-                if getattr(own, "holds_enough", lambda path: False)(path):  # a stack of images, a long recording
+            if suffix in own.SUFFIXES:
+                if own.holds_enough(path):  # a text, a stack of images, a long recording
                     return None, kind
                 raise DataError(f"{shown(path)}: is a single {kind}; give the folder of all of them.")
         if formats.is_table_of_numbers(path):
             raise DataError(f"{shown(path)}: is a table of numbers, such as the pixels of images; save each row as an "
                             "image file (PNG) and give the folder, or give the numbers to Dataset.make.")
-        return None, next(kind for kind, own in SENSES.items() if own.ONE_FILE)
+        return None, "text"  # whatever it is called
     listing = files.find(path, "check its name", leave_out)
     kind_of = {suffix: kind for kind, own in SENSES.items() for suffix in own.SUFFIXES}
     seen = Counter(kind_of[file.suffix] for file in listing.files if file.suffix in kind_of)

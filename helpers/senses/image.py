@@ -16,10 +16,9 @@ if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
 
 SUFFIXES = pictures.SUFFIXES
-ONE_FILE = False  # whether a single file can be all of the data
 SIZE = "size"  # what --size sets: pixels of a side
 read = pictures.images
-holds_enough = pictures.holds_images  # whether one file has enough images in it
+holds_enough = pictures.holds_images  # whether one file can be all of the data
 
 MODEL = "vae"  # in helpers.build.FAMILIES: what is built if nothing is said
 CHOICES = dict(code=16, channels=16, hidden=256, convolutional=True, dropout=0.1, likelihood=None, sigma=None)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
 
 SUFFIXES = recordings.SUFFIXES
-ONE_FILE = False  # whether a single file can be all of the data
 SIZE = "seconds"  # what --size sets
 read = recordings.sounds
+holds_enough = recordings.holds_sounds  # whether one file can be all of the data
 
 MODEL = "vae"  # in helpers.build.FAMILIES: what is built if nothing is said
 CHOICES = dict(code=8, rank=None, hidden=256, shared=None, sigma=None)

@@ -1,6 +1,7 @@
 """Texts, as rows of symbols: how they are read, modelled, judged and printed."""
 
 import math
+import os
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
 
 SUFFIXES = writings.SUFFIXES
-ONE_FILE = True  # whether a single file can be all of the data
 SIZE = "length"  # what --size sets: characters of a piece
 read = writings.texts
+holds_enough = os.path.isfile  # whether one file can be all of the data
 
 MODEL = "language"  # in helpers.build.FAMILIES: what is built if nothing is said
 CHOICES = dict(code=4, hidden=128, embedding=64, dropout=0.4, drop_symbols=0.0, longest=None)
