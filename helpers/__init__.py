@@ -1,6 +1,7 @@
 """Reusable code of *From Encoder to Generator*. Where things are, from the ground up:
 
     disk          where things are; whole files or none; a folder whose record names what was made there
+    lessons       the path: numbers, names and titles of the lessons
     data          the data sets, and the reader's own files, each a Dataset with train, validation and test splits
     sound, plotting, progress   spectrograms, pitch and playing; figures with alt text; a bar, or a few lines
     scratch       an encoder, a decoder, a VAE and its training in NumPy, as Part I builds them

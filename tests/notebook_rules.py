@@ -199,6 +199,20 @@ def prints_nothing_of_this_machine(nb: NotebookNode) -> list[str]:
     return faults
 
 
+NUMBERED = re.compile(r"\b(?:notebooks?|lessons?)\s+\d+\b", re.I)
+
+
+def names_lessons_by_title(nb: NotebookNode) -> list[str]:
+    """The number of a lesson is its place in the path, and stands in links and headings only."""
+    faults = []
+    for i, cell in enumerate(nb.cells):
+        text = LINK.sub("", cell.source)
+        faults += [f"cell {i}: {hit!r} names a lesson by its number" for hit in NUMBERED.findall(text)]
+        faults += [f"cell {i}: {hit!r} names a file by its lesson's number"
+                   for hit in re.findall(r"\b\d\d_[a-z]\w+\.\w+", text)]
+    return faults
+
+
 def begins_with_setup(nb: NotebookNode) -> list[str]:
     cells = code_cells(nb)
     if cells and "helpers.setup(" in cells[0].source:
@@ -220,6 +234,7 @@ RULES: list[Callable[[NotebookNode], list[str]]] = [
     describes_its_pictures,
     has_no_trailing_semicolons,
     prints_nothing_of_this_machine,
+    names_lessons_by_title,
     begins_with_setup,
 ]
 
@@ -259,14 +274,7 @@ def is_small(path: Path) -> list[str]:
 # ---------------------------------------------------------------- of the folder
 
 
-def is_a_series(names: list[str]) -> list[str]:
-    """Notebooks 00, 01, 02, … without a gap, and no second copy of a lesson as text."""
-    faults = [
-        f"{name} is not a notebook named like 03_name.ipynb"
-        for name in sorted(names)
-        if not re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", name)
-    ]
-    numbers = sorted(int(name[:2]) for name in names if name[:2].isdigit())
-    if numbers != list(range(len(numbers))):
-        faults.append(f"the numbers are {numbers}, not 0, 1, 2, …")
-    return faults
+def is_the_path(names: list[str], path: list[str]) -> list[str]:
+    """The notebooks of the path, and nothing beside them: no second copy of a lesson as text."""
+    faults = [f"{name} is no lesson of helpers/lessons.py" for name in sorted(set(names) - set(path))]
+    return faults + [f"{name} is missing" for name in path if name not in names]

@@ -148,7 +148,7 @@ def test_any_model_goes_onto_the_board(bound, label, tmp_path, capsys, monkeypat
     monkeypatch.delenv("HELPERS_RECORD", raising=False)
     model = Independent((64,))
     model.bound = bound
-    board = Board("99", tmp_path / "board.json")
+    board = Board("mine", tmp_path / "board.json")
     board.enter("toy", model, torch.zeros(250, 64))
     board.show()
     assert f" {label} " in capsys.readouterr().out.splitlines()[-1]

@@ -91,7 +91,7 @@ def resumable(folder, home):
 def board(folder, home):
     os.environ[disk.RECORD] = "1"
     try:
-        Board("99", folder / "board.json").add("toy", np.ones(250), "exact")
+        Board("mine", folder / "board.json").add("toy", np.ones(250), "exact")
     finally:
         del os.environ[disk.RECORD]
 

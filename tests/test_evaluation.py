@@ -25,19 +25,19 @@ def file(tmp_path):
 def test_a_notebook_sees_the_rows_of_earlier_ones_only(file, monkeypatch):
     monkeypatch.setenv(RECORD, "1")
     nll = np.linspace(1, 2, 250)
-    Board("03", file).add("late", nll, "ELBO")
-    Board("01", file).add("early", nll, "exact")
-    assert [r["model"] for r in Board("02", file).rows] == ["early"]
-    assert [r["model"] for r in Board("04", file).rows] == ["early", "late"]
+    Board("vae_in_numpy", file).add("late", nll, "ELBO")
+    Board("encoder_and_decoder", file).add("early", nll, "exact")
+    assert [r["model"] for r in Board("learning", file).rows] == ["early"]
+    assert [r["model"] for r in Board("vae_in_pytorch", file).rows] == ["early", "late"]
 
 
 def test_recording_replaces_rows_and_happens_only_when_asked(file, monkeypatch):
     monkeypatch.delenv(RECORD, raising=False)
-    Board("00", file).add("a", np.ones(250), "exact")
+    Board("start_here", file).add("a", np.ones(250), "exact")
     assert not file.exists()
     monkeypatch.setenv(RECORD, "1")
     for value in (1.0, 2.0):  # a second execution of the same notebook
-        board = Board("00", file)
+        board = Board("start_here", file)
         board.add("a", np.full(250, value), "exact")
         board.add("b", np.full(250, value), "IWAE-500")
     stored = json.loads(file.read_text())
@@ -58,14 +58,14 @@ def test_recording_replaces_rows_and_happens_only_when_asked(file, monkeypatch):
     ],
 )
 def test_the_board_refuses_what_it_cannot_stand_for(file, nll, label, message):
-    board = Board("00", file)
+    board = Board("start_here", file)
     with pytest.raises(ValueError, match=message):
         board.add("m", nll, label)
     assert board.rows == []
 
 
 def test_show_and_compare(file, capsys):
-    board = Board("00", file)
+    board = Board("start_here", file)
     rng = np.random.default_rng(0)
     difficulty = 20 + 5 * rng.standard_normal(250)
     board.add("good", difficulty - 1 + 0.1 * rng.standard_normal(250), "exact")
@@ -83,7 +83,7 @@ def test_show_and_compare(file, capsys):
 
 @pytest.mark.parametrize("label", ["exact", "ELBO", "IWAE-7", "density", "dequantised"])
 def test_the_labels_that_there_are(file, label):
-    board = Board("00", file)
+    board = Board("start_here", file)
     board.add("m", torch.ones(250, requires_grad=True), label)  # tensors will do
     assert board.rows[0]["label"] == label and board.rows[0]["nll"] == [1.0] * 250
 
@@ -102,7 +102,7 @@ class Coins:
 
 
 def test_any_model_enters_by_its_bound(file):
-    board, model, generator = Board("00", file), Coins("dequantised"), torch.Generator()
+    board, model, generator = Board("start_here", file), Coins("dequantised"), torch.Generator()
     x, c = torch.zeros(250, 64), torch.arange(250)
     board.enter("coins", model, x, c, generator)
     assert board.nll("coins") == pytest.approx(64 * np.log(2), abs=1e-4)
@@ -115,9 +115,9 @@ def test_any_model_enters_by_its_bound(file):
 
 
 def test_a_model_without_a_bound_enters_without_a_number(file):
-    board, model = Board("00", file), Coins(None)
+    board, model = Board("start_here", file), Coins(None)
     board.enter("coins", model, torch.zeros(250, 64))
-    assert board.rows == [{"model": "coins", "label": "none", "notebook": "00", "nll": None}]
+    assert board.rows == [{"model": "coins", "label": "none", "lesson": "start_here", "nll": None}]
     assert model.calls == []
 
 

@@ -19,12 +19,13 @@ from PIL import Image
 
 from helpers import disk, senses
 from helpers.data import DataError, files, folders, notes, writings
+from helpers.lessons import LESSONS
 from helpers.models import VAE
 from helpers.models.texts import GRULanguageModel, Transformer
 from helpers.training import fit
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-LESSON = NOTEBOOKS / "07_audio.ipynb"
+LESSON = NOTEBOOKS / LESSONS["audio"].file
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_folder_without_enough_sounds_is_refused(tmp_path, case):
 
 
 def test_the_lesson_trains_on_recordings_after_changing_one_line(recordings):
-    """Runs the cells of notebook 07 that set the data up and build the model, on a folder instead of our notes."""
+    """Runs the cells of Audio that set the data up and build the model, on a folder instead of our notes."""
     cells = [c.source for c in nbformat.read(LESSON, as_version=4).cells if c.cell_type == "code"]
     first = next(c for c in cells if "data = notes.load()" in c)
     lesson = {}
@@ -268,8 +269,8 @@ def test_a_text_file_that_is_missing_a_folder_or_huge_is_refused(tmp_path, monke
 
 @pytest.mark.parametrize("model", ["GRULanguageModel", "Transformer"])
 def test_the_lines_of_the_lesson_on_your_own_text_work(tmp_path, monkeypatch, capsys, model):
-    """Runs the lines that notebook 08 gives for a reader's own file, with both models, for a shorter time."""
-    cells = [c.source for c in nbformat.read(NOTEBOOKS / "08_text.ipynb", as_version=4).cells]
+    """Runs the lines that Text gives for a reader's own file, with both models, for a shorter time."""
+    cells = [c.source for c in nbformat.read(NOTEBOOKS / LESSONS["text"].file, as_version=4).cells]
     lines = next(c for c in cells if 'folders.texts("my names.txt")' in c).split("```python\n")[1].split("```")[0]
     assert "minutes=1, epochs=100" in lines and "GRULanguageModel(" in lines
     file(tmp_path, "\n".join(NAMES), "my names.txt")

@@ -16,7 +16,7 @@ TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in FIL
 # From the ground up. A room imports from the floors below and from itself: neither from above, nor from next door.
 # helpers/__init__ (setup, device) is the front door, and counts for nothing.
 FLOORS = [
-    ["disk", "errors", "progress"],
+    ["disk", "errors", "lessons", "progress"],
     ["sound", "plotting", "checkpoints"],
     ["data"],
     ["scratch"],

@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import notebook_rules as rules
+from helpers.lessons import PATH
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 SERIES = sorted(FOLDER.glob("*.ipynb"))
@@ -21,12 +22,13 @@ every_notebook = pytest.mark.parametrize("path", SERIES, ids=lambda path: path.s
 
 
 def test_there_is_a_first_notebook():
-    assert SERIES and SERIES[0].name == "00_start_here.ipynb"
+    assert SERIES and SERIES[0].name == PATH[0].file
 
 
 def test_the_folder_holds_one_series():
     files = [item.name for item in FOLDER.iterdir() if item.is_file()]
-    assert rules.is_a_series([name for name in files if not name.startswith(".")]) == []
+    path = [lesson.file for lesson in PATH]
+    assert rules.is_the_path([name for name in files if not name.startswith(".")], path) == []
 
 
 @every_notebook
@@ -131,6 +133,9 @@ FAULTS = [
     (rules.prints_nothing_of_this_machine, shows(stream("stdout", "saved /home/me/model.st"))),
     (rules.prints_nothing_of_this_machine, shows(display(text_plain="PosixPath('/a/b')"))),
     (rules.prints_nothing_of_this_machine, shows(stream("stdout", r"saved C:\me\model.st"))),
+    (rules.names_lessons_by_title, says("As in notebook 03.")),
+    (rules.names_lessons_by_title, code("# from lesson 3")),
+    (rules.names_lessons_by_title, code("save('03_map.png')")),
     (rules.begins_with_setup, lambda nb: nb.cells.pop(1)),
 ]
 
@@ -194,8 +199,8 @@ def test_size(tmp_path: Path):
 
 
 def test_series():
-    assert rules.is_a_series(["01_b.ipynb", "00_a.ipynb"]) == []
-    assert len(rules.is_a_series(["00_a.ipynb", "02_c.ipynb"])) == 1
-    assert len(rules.is_a_series(["00_a.ipynb", "Untitled.ipynb"])) == 1
-    assert len(rules.is_a_series(["00_a.ipynb", "notes.py"])) == 1
-    assert len(rules.is_a_series(["00_a.ipynb", "00_a.md"])) == 2
+    path = ["00_a.ipynb", "02_c.ipynb"]
+    assert rules.is_the_path(["02_c.ipynb", "00_a.ipynb"], path) == []
+    assert len(rules.is_the_path(["00_a.ipynb"], path)) == 1
+    assert len(rules.is_the_path([*path, "Untitled.ipynb"], path)) == 1
+    assert len(rules.is_the_path([*path, "00_a.md"], path)) == 1

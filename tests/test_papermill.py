@@ -1,4 +1,4 @@
-"""Notebook 11 run by papermill on each kind of data: one cell of parameters is all that changes."""
+"""Your own model, run by papermill on each kind of data: one cell of parameters is all that changes."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ import nbformat
 import papermill
 import pytest
 
-NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "11_your_own_model.ipynb"
+from helpers.lessons import LESSONS
+
+NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / LESSONS["your_own_model"].file
 SAMPLES = NOTEBOOK.parent.parent / "data" / "samples"
 EPOCHS = {"leaves": 4, "strokes": 10, "villages.txt": 4}
 

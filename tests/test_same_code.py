@@ -68,7 +68,7 @@ def test_the_comparison_can_fail():
 
 
 def test_lesson_and_helpers_give_the_same_numbers(monkeypatch):
-    """Run the definitions of 02 and 03 as a reader would, train with both, and compare every bit."""
+    """Run the definitions of Part I as a reader would, train with both, and compare every bit."""
     monkeypatch.setenv("HELPERS_PROGRESS", "milestones")
     lesson = {"np": np, "math": math, "pairwise": pairwise} | {
         name: getattr(scratch.vae, name) for name in ("batches", "Progress", "logsumexp", "Adam")
@@ -90,7 +90,7 @@ def test_lesson_and_helpers_give_the_same_numbers(monkeypatch):
 
 def test_the_lessons_adam_takes_the_same_steps():
     lesson = {"np": np}
-    exec(compile(ast.Module([definitions(source("learning"))["Adam"]], []), "02_learning", "exec"), lesson)
+    exec(compile(ast.Module([definitions(source("learning"))["Adam"]], []), "learning", "exec"), lesson)
     rng = np.random.default_rng(6)
     theta = rng.standard_normal(50)
     twin = theta.copy()

@@ -14,8 +14,10 @@ import os
 import sys
 from pathlib import Path
 
+from helpers.lessons import PATH
+
 ROOT = Path(__file__).resolve().parent.parent
-FIRST = "notebooks/00_start_here.ipynb"
+FIRST = f"notebooks/{PATH[0].file}"
 STATE = Path(sys.prefix) / "jupyter"
 
 VARIABLES = {

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from helpers.disk import DATA, recording, write_text
 from helpers.evaluation.compare import paired_difference
+from helpers.lessons import place, title
 
 BOARD_FILE = DATA / "board.json"
 LABELS = ("exact", "ELBO", "density", "dequantised", "none")  # and IWAE-k
@@ -21,7 +22,7 @@ LABELS = ("exact", "ELBO", "density", "dequantised", "none")  # and IWAE-k
 class Board:
     """The table that grows through the series: held-out nats per image on the 250 binary test digits.
 
-    ``Board("03")`` already holds the rows that notebooks 00 to 02 measured. A notebook adds its own with
+    ``Board("training")`` already holds the rows that the lessons before Training measured. A lesson adds its own with
     :meth:`add` or :meth:`enter` and prints the table with :meth:`show`. Rows live in ``data/board.json`` together
     with the value for every single image, so that two models can be compared image by image.
 
@@ -37,9 +38,9 @@ class Board:
 
     images = 250
 
-    def __init__(self, notebook: str, file: Path = BOARD_FILE):
-        self.notebook, self.file = notebook, file
-        self.rows = [row for row in self._stored() if row["notebook"] < notebook]
+    def __init__(self, lesson: str, file: Path = BOARD_FILE):
+        self.lesson, self.file = lesson, file
+        self.rows = [row for row in self._stored() if place(row["lesson"]) < place(lesson)]
 
     def add(self, model: str, nll: ArrayLike | None, label: str) -> None:
         """Add a row: ``nll`` (250,) is minus the log-likelihood, or a bound on it, of every test image in nats.
@@ -55,7 +56,7 @@ class Board:
         if label == "none":
             if nll is not None:
                 raise ValueError(f"{model}: a row labelled 'none' has no likelihood; give nll=None.")
-            self._put({"model": model, "label": label, "notebook": self.notebook, "nll": None})
+            self._put({"model": model, "label": label, "lesson": self.lesson, "nll": None})
             return
         nll = np.asarray(nll.detach().cpu() if isinstance(nll, torch.Tensor) else nll, float)
         if nll.shape != (self.images,):
@@ -65,7 +66,7 @@ class Board:
             )
         if not np.isfinite(nll).all():
             raise ValueError(f"{model}: nll holds NaN or infinity; some image has probability 0.")
-        self._put({"model": model, "label": label, "notebook": self.notebook, "nll": nll.round(4).tolist()})
+        self._put({"model": model, "label": label, "lesson": self.lesson, "nll": nll.round(4).tolist()})
 
     def enter(
         self,
@@ -98,7 +99,7 @@ class Board:
             return []
         try:
             rows = json.loads(self.file.read_text(encoding="utf-8"))
-            names = {"model", "label", "notebook", "nll"}
+            names = {"model", "label", "lesson", "nll"}
             if not isinstance(rows, list) or not all(names <= row.keys() for row in rows):
                 raise ValueError
         except (ValueError, AttributeError, RecursionError):
@@ -107,9 +108,9 @@ class Board:
 
     def _record(self):
         stored = self._stored()
-        mine = [r for r in self.rows if r["notebook"] == self.notebook]
-        rows = [r for r in stored if r["notebook"] != self.notebook] + mine
-        rows.sort(key=lambda r: r["notebook"])  # stable: a notebook's rows keep their order
+        mine = [r for r in self.rows if r["lesson"] == self.lesson]
+        rows = [r for r in stored if r["lesson"] != self.lesson] + mine
+        rows.sort(key=lambda r: place(r["lesson"]))  # stable: a lesson's rows keep their order
         text = "[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n"
         write_text(self.file, text)
 
@@ -131,7 +132,7 @@ class Board:
                 nll = np.array(row["nll"])
                 error = nll.std(ddof=1) / np.sqrt(len(nll))
                 numbers = f"{nll.mean():>6.2f}{error:>8.2f}{bits_per_dimension(nll.mean(), 64):>12.3f}"
-            print(f"{row['model']:<34}{numbers}   {row['label']:<12}{row['notebook']}")
+            print(f"{row['model']:<34}{numbers}   {row['label']:<12}{title(row['lesson'])}")
 
     def compare(self, a: str, b: str) -> tuple[float, float]:
         """Mean of nll(a) - nll(b) over the same images, and its standard error, in nats. Negative: a is better.
