@@ -7,12 +7,14 @@ import html
 import io
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from helpers import sound
@@ -33,6 +35,49 @@ def png(grey: ArrayLike) -> bytes:
     file = io.BytesIO()
     Image.fromarray((255 * (1 - np.clip(grey, 0, 1))).round().astype(np.uint8)).save(file, format="png")
     return file.getvalue()
+
+
+class Explorer:
+    """Sliders beside a picture that is drawn anew whenever one of them moves.
+
+    draw: a function whose keyword arguments are the sliders' values; it returns a figure. ranges: for each argument
+    (low, high, step, start), or a list of values, which begins with its first. Example::
+
+        Explorer(draw, lr=[0.01, 0.03, 0.1], steps=(1, 40, 1, 10)).show()
+    """
+
+    def __init__(self, draw: Callable[..., Figure], **ranges: tuple[float, float, float, float] | list):
+        import ipywidgets as widgets
+
+        self.draw = draw
+        layout, style = widgets.Layout(width="420px"), {"description_width": "120px"}
+        self.sliders = {}
+        for name, values in ranges.items():
+            common = dict(description=name.replace("_", " "), continuous_update=False, layout=layout, style=style)
+            if isinstance(values, list):
+                self.sliders[name] = widgets.SelectionSlider(options=values, value=values[0], **common)
+            else:
+                low, high, step, start = values
+                kind = widgets.IntSlider if all(float(v).is_integer() for v in values) else widgets.FloatSlider
+                self.sliders[name] = kind(start, min=low, max=high, step=step, **common)
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        for slider in self.sliders.values():
+            slider.observe(lambda change: self.redraw(), names="value")
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw for the present values, and close the figure."""
+        figure = self.draw(**{name: slider.value for name, slider in self.sliders.items()})
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=100)
+        plt.close(figure)
+        self.picture.value = file.getvalue()
+
+    def show(self) -> Any:
+        """The widget, for the end of a cell."""
+        import ipywidgets as widgets
+
+        return widgets.VBox([*self.sliders.values(), self.picture])
 
 
 class Sliders:

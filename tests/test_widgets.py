@@ -4,6 +4,7 @@ import io
 import time
 import types
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,7 @@ from helpers.models import SetVAE
 from helpers.models.images import ConditionalDecoder, ConditionalEncoder
 from helpers.models.sounds import SpectrogramDecoder, SpectrogramEncoder
 from helpers.models.texts import GRULanguageModel
-from helpers.widgets import ColourNamer, InstrumentDesigner, TypefaceDesigner, png, spectrogram_png
+from helpers.widgets import ColourNamer, Explorer, InstrumentDesigner, TypefaceDesigner, png, spectrogram_png
 
 
 @pytest.fixture
@@ -34,6 +35,26 @@ def pixels(image):
 def test_png_is_dark_where_there_is_ink():
     image = np.asarray(Image.open(io.BytesIO(png(np.array([[0.0, 1.0], [2.0, 0.5]])))))
     assert image.tolist() == [[255, 0], [0, 128]]
+
+
+def test_an_explorer_draws_what_its_sliders_say():
+    calls = []
+
+    def draw(**values):
+        calls.append(values)
+        fig, ax = plt.subplots(figsize=(2, 1))
+        ax.plot([0, values["learning_rate"]])
+        return fig
+
+    explorer = Explorer(draw, learning_rate=[0.1, 0.3], steps=(1, 40, 1, 10), mu=(-3, 3, 0.1, 0.5))
+    assert calls == [{"learning_rate": 0.1, "steps": 10, "mu": 0.5}] and isinstance(calls[0]["steps"], int)
+    before = pixels(explorer.picture)
+    explorer.sliders["learning_rate"].value = 0.3
+    explorer.sliders["mu"].value = -1.0
+    assert calls[-1] == {"learning_rate": 0.3, "steps": 10, "mu": -1.0} and len(calls) == 3
+    assert (pixels(explorer.picture) != before).any() and before.shape[:2] == (100, 200)
+    assert plt.get_fignums() == []
+    assert len(explorer.show().children) == 4
 
 
 def test_sliders_move_the_code_along_their_directions(designer):
