@@ -30,15 +30,18 @@ class Lesson(NamedTuple):
 PATH = (
     Lesson(0, "start_here", "Start here"),
     Lesson(1, "encoder_and_decoder", "Encoder and decoder"),
-    Lesson(2, "learning", "Learning"),
+    Lesson(2, "losses_and_gradients", "Losses and gradients"),
+    Lesson(3, "training", "Training"),
     Lesson(4, "vae_in_numpy", "A variational autoencoder in NumPy"),
     Lesson(5, "vae_in_pytorch", "The same VAE in PyTorch"),
     Lesson(6, "what_the_numbers_mean", "What the numbers mean"),
     Lesson(7, "images", "Images: draw a new typeface"),
     Lesson(8, "audio", "Audio: play a new instrument"),
-    Lesson(9, "text", "Text: name a colour"),
+    Lesson(9, "letters", "Text: one letter after another"),
+    Lesson(10, "colour_names", "Text: name a colour"),
     Lesson(14, "better_faster", "Better, faster"),
-    Lesson(16, "trust", "Trust: filter, augment, protect"),
+    Lesson(16, "clean_data", "Clean data"),
+    Lesson(17, "secrets", "Models that keep secrets"),
     Lesson(18, "your_own_model", "Your own model"),
 )
 LESSONS = {lesson.name: lesson for lesson in PATH}

@@ -194,7 +194,7 @@ def shapes(blocks: Iterable[tuple[str, str, str, str]], title: str | None = None
 
     Sides are not to scale; equal texts get equal sides, so that one sees which of them must agree.
     """
-    sides = {"1": 0.15, "K": 0.7, "N": 1.5, "64": 2.2}
+    sides = {"": 0.15, "1": 0.15, "K": 0.7, "C": 1.0, "N": 1.5, "64": 2.2}  # without a name: one row, of a vector
     fig, ax = plt.subplots(figsize=(8, 2.8))
     x = 0.0
     for i, (operator, name, rows, columns) in enumerate(blocks):

@@ -23,6 +23,8 @@ TAGS = {
 }
 METADATA = {"kernelspec", "language_info"}
 MAX_BYTES = 1_500_000
+MAX_MINUTES = 80  # of an attentive reader, exercises included; what is longer is two lessons
+MAX_LINES = 25  # of a code cell
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(\s*<?([^)>\s]+)>?[^)]*\)")
@@ -199,6 +201,48 @@ def prints_nothing_of_this_machine(nb: NotebookNode) -> list[str]:
     return faults
 
 
+def minutes(nb: NotebookNode) -> float:
+    """How long an attentive reader needs whose mother tongue need not be English: reading, code and exercises."""
+    words = sum(len(cell.source.split()) for cell in nb.cells if cell.cell_type == "markdown")
+    lines = sum(bool(line.strip()) for cell in code_cells(nb) for line in cell.source.splitlines())
+    exercises = sum("exercise" in tags(cell) for cell in code_cells(nb))
+    return words / 120 + lines / 10 + 7 * exercises
+
+
+STATED = re.compile(r"\*\*It takes\*\* about (an hour|\d+ minutes)")
+
+
+def takes_at_most_80_minutes_and_says_so(nb: NotebookNode) -> list[str]:
+    need = minutes(nb)
+    faults = [f"it takes {need:.0f} minutes: two lessons, or less"] if need > MAX_MINUTES else []
+    found = STATED.search("\n".join(prose(nb)))
+    if not found:
+        return [*faults, "it does not say how long **It takes**"]
+    stated = 60 if found[1] == "an hour" else int(found[1].split()[0])
+    if not need - 2.5 <= stated <= need + 7.5:
+        faults.append(f"it says {found[1]}, and takes {need:.0f}")
+    return faults
+
+
+def has_short_cells(nb: NotebookNode) -> list[str]:
+    lengths = [(number, len(cell.source.splitlines())) for number, cell in enumerate(code_cells(nb), 1)]
+    return [f"code cell {number} has {lines} lines" for number, lines in lengths if lines > MAX_LINES]
+
+
+BOX = re.compile(r"^## In the literature\n+((?:- .*\n?)+)", re.M)
+TERM = re.compile(r"^- \*\*[^*]+\*\*: \S.*[.!?)]$")
+
+
+def names_things_as_the_field_does(nb: NotebookNode) -> list[str]:
+    """The box "In the literature": a list of `- **term**: what it is. (Authors, year, *Title*.)`."""
+    found = BOX.search("\n\n".join(prose(nb)) + "\n")
+    if not found:
+        return ["it has no list under ## In the literature"]
+    terms = found[1].strip().split("\n")
+    faults = [f"{term[:60]!r} is not of the form - **term**: what it is." for term in terms if not TERM.match(term)]
+    return faults + (["fewer than three terms In the literature"] if len(terms) < 3 else [])
+
+
 NUMBERED = re.compile(r"\b(?:notebooks?|lessons?)\s+\d+\b", re.I)
 
 
@@ -234,6 +278,9 @@ RULES: list[Callable[[NotebookNode], list[str]]] = [
     describes_its_pictures,
     has_no_trailing_semicolons,
     prints_nothing_of_this_machine,
+    takes_at_most_80_minutes_and_says_so,
+    has_short_cells,
+    names_things_as_the_field_does,
     names_lessons_by_title,
     begins_with_setup,
 ]

@@ -27,7 +27,7 @@ def test_a_notebook_sees_the_rows_of_earlier_ones_only(file, monkeypatch):
     nll = np.linspace(1, 2, 250)
     Board("vae_in_numpy", file).add("late", nll, "ELBO")
     Board("encoder_and_decoder", file).add("early", nll, "exact")
-    assert [r["model"] for r in Board("learning", file).rows] == ["early"]
+    assert [r["model"] for r in Board("training", file).rows] == ["early"]
     assert [r["model"] for r in Board("vae_in_pytorch", file).rows] == ["early", "late"]
 
 

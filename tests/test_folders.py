@@ -269,8 +269,8 @@ def test_a_text_file_that_is_missing_a_folder_or_huge_is_refused(tmp_path, monke
 
 @pytest.mark.parametrize("model", ["GRULanguageModel", "Transformer"])
 def test_the_lines_of_the_lesson_on_your_own_text_work(tmp_path, monkeypatch, capsys, model):
-    """Runs the lines that Text gives for a reader's own file, with both models, for a shorter time."""
-    cells = [c.source for c in nbformat.read(NOTEBOOKS / LESSONS["text"].file, as_version=4).cells]
+    """Runs the lines that the lesson on letters gives for a reader's own file, with both models, for a shorter time."""
+    cells = [c.source for c in nbformat.read(NOTEBOOKS / LESSONS["letters"].file, as_version=4).cells]
     lines = next(c for c in cells if 'folders.texts("my names.txt")' in c).split("```python\n")[1].split("```")[0]
     assert "minutes=1, epochs=100" in lines and "GRULanguageModel(" in lines
     file(tmp_path, "\n".join(NAMES), "my names.txt")

@@ -49,13 +49,14 @@ def test_notebook_in_its_place(path: Path):
 
 ALT = "A curve that falls from 44 to 20 nats."
 PNG = "iVBORw0KGgo="
+TERMS = "- **nat**: a unit. (Someone, 1948, *A Title*.)\n- **bit**: another one.\n- **code**: what it is!"
 
 
 def good() -> NotebookNode:
     """A small notebook that keeps every rule."""
     picture = new_output("display_data", {"image/png": PNG, "text/plain": ALT})
     cells = [
-        new_markdown_cell("# A lesson\n\n## A part\n\n```python\n# not a title\n```"),
+        new_markdown_cell("# A lesson\n\n**It takes** about 5 minutes.\n\n```python\n# not a title\n```"),
         new_code_cell("import helpers\n\nhelpers.setup(seed=0)", execution_count=1),
         new_code_cell("show(figure, alt=text)", execution_count=2, outputs=[picture]),
         new_code_cell(
@@ -63,6 +64,7 @@ def good() -> NotebookNode:
             execution_count=3,
             outputs=[new_output("stream", name="stdout", text="nats/image: 20.1, see https://a.b/c/d")],
         ),
+        new_markdown_cell(f"## In the literature\n\n{TERMS}\n\n## Exercises"),
         new_markdown_cell("![a digit](a.png) [← 00 A](00_a.ipynb) · [02 C →](02_c.ipynb)"),
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -133,6 +135,16 @@ FAULTS = [
     (rules.prints_nothing_of_this_machine, shows(stream("stdout", "saved /home/me/model.st"))),
     (rules.prints_nothing_of_this_machine, shows(display(text_plain="PosixPath('/a/b')"))),
     (rules.prints_nothing_of_this_machine, shows(stream("stdout", r"saved C:\me\model.st"))),
+    (rules.takes_at_most_80_minutes_and_says_so, lambda nb: nb.cells[0].update(source="# A lesson")),
+    (rules.takes_at_most_80_minutes_and_says_so, says("word " * 1200)),
+    (rules.takes_at_most_80_minutes_and_says_so, lambda nb: (says("word " * 9600)(nb), nb.cells[0].update(
+        source="# A lesson\n\n**It takes** about 85 minutes."))),
+    (rules.has_short_cells, code("x = 1\n" * 25)),
+    (rules.names_things_as_the_field_does, lambda nb: nb.cells.pop(4)),
+    (rules.names_things_as_the_field_does, lambda nb: nb.cells[4].update(
+        source="## In the literature\n\n" + TERMS + "\n- *no term*: what.")),
+    (rules.names_things_as_the_field_does, lambda nb: nb.cells[4].update(
+        source="## In the literature\n\n- **nat**: a.\n- **bit**: b.")),
     (rules.names_lessons_by_title, says("As in notebook 03.")),
     (rules.names_lessons_by_title, code("# from lesson 3")),
     (rules.names_lessons_by_title, code("save('03_map.png')")),

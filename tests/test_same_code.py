@@ -27,7 +27,7 @@ TAUGHT = {lesson: getattr(importlib.import_module(f"helpers.exercises.{lesson}")
 PAIRS = [(lesson, module, name) for lesson, kept in TAUGHT.items() for module, names in kept.items() for name in names]
 
 # Written for the reader in the lesson and for speed in helpers; compared by their numbers below.
-SAME_NUMBERS = {"Adam"}
+SAME_NUMBERS = {"Adam", "Linear", "Tanh", "Sequential", "mlp"}
 
 
 def source(lesson):
@@ -71,9 +71,9 @@ def test_lesson_and_helpers_give_the_same_numbers(monkeypatch):
     """Run the definitions of Part I as a reader would, train with both, and compare every bit."""
     monkeypatch.setenv("HELPERS_PROGRESS", "milestones")
     lesson = {"np": np, "math": math, "pairwise": pairwise} | {
-        name: getattr(scratch.vae, name) for name in ("batches", "Progress", "logsumexp", "Adam")
-    }
-    for notebook in ("learning", "vae_in_numpy"):
+        name: getattr(scratch.vae, name) for name in ("batches", "Progress", "logsumexp")
+    } | {name: getattr(scratch, name) for name in SAME_NUMBERS}
+    for notebook in ("losses_and_gradients", "training", "vae_in_numpy"):
         for name, node in definitions(source(notebook)).items():
             if name in {n for lesson, _, n in PAIRS if lesson == notebook} - SAME_NUMBERS:
                 exec(compile(ast.Module([node], []), notebook, "exec"), lesson)
@@ -90,7 +90,7 @@ def test_lesson_and_helpers_give_the_same_numbers(monkeypatch):
 
 def test_the_lessons_adam_takes_the_same_steps():
     lesson = {"np": np}
-    exec(compile(ast.Module([definitions(source("learning"))["Adam"]], []), "learning", "exec"), lesson)
+    exec(compile(ast.Module([definitions(source("training"))["Adam"]], []), "training", "exec"), lesson)
     rng = np.random.default_rng(6)
     theta = rng.standard_normal(50)
     twin = theta.copy()
@@ -100,6 +100,24 @@ def test_the_lessons_adam_takes_the_same_steps():
         ours.step(theta, grad)
         theirs.step(twin, grad)
         assert np.abs(theta - twin).max() < 1e-12
+
+
+def test_the_lessons_layers_give_the_same_gradients():
+    lesson, plain = {"np": np, "pairwise": pairwise}, ("Linear", "Tanh", "Sequential", "mlp")
+    for name, node in definitions(source("losses_and_gradients")).items():
+        if name in plain:
+            exec(compile(ast.Module([node], []), name, "exec"), lesson)
+    results = []
+    for mlp in (scratch.mlp, lesson["mlp"]):
+        rng = np.random.default_rng(7)
+        net = mlp([5, 4, 6, 3], rng)
+        y = net.forward(rng.standard_normal((8, 5)))
+        dx = net.backward(rng.standard_normal((8, 3)))
+        linear = [layer for layer in net.layers if hasattr(layer, "W")]
+        results.append([y, dx, *(array for one in linear for array in (one.W, one.b, one.dW, one.db))])
+    assert len(results[0]) == len(results[1]) == 14
+    for ours, theirs in zip(*results, strict=True):
+        assert ours.shape == theirs.shape and np.abs(ours - theirs).max() < 1e-12
 
 
 def test_the_lessons_small_vae_is_the_vae_of_helpers():

@@ -262,7 +262,7 @@ def exact_nll(model, x):
 def test_bounds_against_quadrature(small, rng):
     model, x, _ = small
     truth = exact_nll(model, x)
-    nll, kl = S.elbo(model, x, rng, samples=3000)
+    nll, kl = S.terms(model, x, rng, samples=3000)
     bounds = [np.mean([S.iwae(model, x, k, rng) for _ in range(3000 // k)], axis=0) for k in (5, 50)]
     tight = S.iwae(model, x, 20_000, rng)
     assert np.all(nll + kl > truth + 1e-3)
@@ -298,7 +298,7 @@ def test_fit_learns_repeats_and_keeps_the_best(dtype, capsys, monkeypatch):
     assert np.array_equal(model.theta, again[0].theta) and np.array_equal(history, again[1])
     assert history.shape == (30, 2)
     assert history[-1, 0] < history[0, 0] - 0.3
-    kept = np.add(*S.elbo(model, x[200:], np.random.default_rng(0))).mean()
+    kept = np.add(*S.terms(model, x[200:], np.random.default_rng(0))).mean()
     assert kept == pytest.approx(history[:, 1].min(), rel=1e-6)
     assert len(capsys.readouterr().out.splitlines()) == 10  # five lines a run
 

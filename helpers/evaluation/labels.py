@@ -1,6 +1,6 @@
 """Wrong labels, and how good a search for anything is: out-of-fold scores, p(c|x), precision and recall.
 
-Each example is judged by a model that did not see it, by Bayes' rule p(c|x) ∝ p(x, c). The lesson on trust builds it.
+Each example is judged by a model that did not see it, by Bayes' rule p(c|x) ∝ p(x, c). The lesson Clean data builds it.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """What a model gives away about its training examples, and how to prevent it.
 
 Exposure (Carlini et al., 2019), membership attacks by the loss (Yeom et al., 2018) and their AUC with an interval
-(DeLong et al., 1988), and the clipped, noisy mean of DP-SGD (Abadi et al., 2016). The lesson on trust builds most of
-it.
+(DeLong et al., 1988), and the clipped, noisy mean of DP-SGD (Abadi et al., 2016). The lesson Models
+that keep secrets builds most of it.
 """
 
 from statistics import NormalDist

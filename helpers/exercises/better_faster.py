@@ -1,6 +1,5 @@
 """Exercises of Better, faster: a Pareto front, paired differences, warm-up, two comparisons that are not fair."""
 
-import math
 
 import numpy as np
 
@@ -80,13 +79,15 @@ def mean_and_error(paired_difference, a, b):
 def begins_with_the_mean(paired_difference):
     mean, _ = mean_and_error(paired_difference, [3, 5, 10], [1, 2, 3])
     require(near(mean, 4), "the first number is the mean of a - b")
+    mean, _ = mean_and_error(paired_difference, [0.5, 1, 0.25], [1, 0, 5.5])
+    require(near(mean, -4.75 / 3), "the first number is the mean of a - b, which may be negative and need not be whole")
 
 
 @paired_difference.fact
 def takes_out_what_seeds_share(paired_difference):
     luck = np.random.default_rng(0).normal(size=6) * 10
     _, error = mean_and_error(paired_difference, luck + 1, luck)
-    require(error < 1e-9, "if a is b + 1 for every seed, the difference is certain, however much the seeds differ")
+    require(error < 1e-5, "if a is b + 1 for every seed, the difference is certain, however much the seeds differ")
 
 
 @paired_difference.fact
@@ -99,50 +100,13 @@ def is_the_error_of_a_mean(paired_difference):
     require(0.4 < four / one < 0.5, "four times as many seeds roughly halve the error: divide by √n")
 
 
-@exercise(
-    why="a straight line up to lr, then half a cosine wave over the steps that are left.",
-    hints=[
-        "Two cases: step < warmup, and the rest. In the second, how far is training, from 0 to 1?",
-        "Of the steps after the warm-up, (step - warmup) / (steps - warmup) are done.",
-        "`lr * 0.5 * (1 + math.cos(math.pi * done))`, and before that `lr * (step + 1) / warmup`",
-    ],
-)
-def warm_cosine(step, steps, lr, warmup):
-    if step < warmup:
-        return lr * (step + 1) / warmup
-    return lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-
-
-def rates(warm_cosine, steps, lr, warmup):
-    return np.array([returns(warm_cosine(step, steps, lr, warmup), ()) for step in range(steps)])
-
-
-@warm_cosine.fact
-def rises_evenly(warm_cosine):
-    require(
-        near(rates(warm_cosine, 100, 0.8, 4)[:4], [0.2, 0.4, 0.6, 0.8]),
-        "with warmup=4 the first four rates are a quarter, a half, three quarters and all of lr",
-    )
-
-
-@warm_cosine.fact
-def is_half_of_lr_halfway(warm_cosine):
-    fact = "halfway between the end of the warm-up and the end of training the rate is lr / 2"
-    require(near(warm_cosine(55, 100, 2.0, 10), 1), fact)
-
-
-@warm_cosine.fact
-def falls_to_0(warm_cosine):
-    found = rates(warm_cosine, 200, 1.0, 20)
-    require(np.diff(found[20:]) < 0, "after the warm-up the rate falls at every step")
-    require(found[-1] < 1e-3, "and ends near 0")
-
-
-@warm_cosine.fact
-def is_a_cosine_without_warmup(warm_cosine):
-    found = rates(warm_cosine, 50, 0.3, 0)
-    require(near(found[0], 0.3), "without a warm-up (warmup=0) it begins at lr")
-    require(near(found, 0.15 * (1 + np.cos(np.pi * np.arange(50) / 50))), "and is half a cosine wave")
+@paired_difference.fact
+def keeps_the_pairs(paired_difference):
+    _, error = mean_and_error(paired_difference, [0, 1], [1, 0])
+    fact = "seed i of a belongs to seed i of b: with 0, 1 against 1, 0 the differences are -1 and 1, and far from certain"
+    require(near(error, 1), fact)
+    _, error = mean_and_error(paired_difference, [0, 8.25], [0.5, -4.75])
+    require(near(error, 6.75), fact.replace("0, 1 against 1, 0 the differences are -1 and 1", "differences of -0.5 and 13"))
 
 
 @exercise(
@@ -158,7 +122,9 @@ def choose(valid, test):
     return best, test[best].mean()
 
 
-VALID, TEST = np.array([[3.0, 5.0], [3.5, 3.7], [6.0, 2.9]]), np.array([[9.0, 9.0], [8.0, 6.0], [4.0, 2.0]])
+# setting 3 has the luckiest seed, setting 1 the lowest median, setting 2 the lowest mean, and setting 3 wins the test
+VALID = np.array([[3.0, 5.0, 5.3], [3.5, 3.7, 9.0], [4.0, 4.2, 4.1], [6.0, 2.9, 8.0]])
+TEST = np.array([[9.3, 9.1, 9.5], [8.0, 6.0, 7.0], [12.0, 7.1, 8.2], [4.0, 2.0, 3.0]])
 
 
 def chosen(choose, test=TEST):
@@ -176,44 +142,13 @@ def does_not_choose_by_the_test(choose):
 @choose.fact
 def chooses_by_the_mean(choose):
     fact = "choose the setting with the lowest *mean* over seeds; one lucky seed is no better setting"
-    require(chosen(choose)[0] == 1, fact)
+    require(chosen(choose)[0] == 2, fact)
 
 
 @choose.fact
 def reports_the_test(choose):
     fact = "report the mean test figure of the chosen setting: not its validation figure, nor one seed"
-    require(near(chosen(choose)[1], 7), fact)
-
-
-@exercise(
-    why="a run of `steps` sees steps · batch_size images, each of n of them steps · batch_size / n times.",
-    hints=[
-        "How many steps does one epoch have, for the smallest and for the largest set?",
-        "All must see equally many images: steps · batch_size of them.",
-        "`[steps * batch_size / n for n in sizes]`",
-    ],
-)
-def epochs_for(sizes, batch_size, steps):
-    return [steps * batch_size / n for n in sizes]
-
-
-def planned(epochs_for, sizes, batch_size, steps):
-    return returns(epochs_for(sizes, batch_size, steps), (len(sizes),), "one number of epochs for each size")
-
-
-@epochs_for.fact
-def takes_equally_many_steps(epochs_for):
-    sizes = [100, 400, 1600]
-    steps = planned(epochs_for, sizes, 20, 800) * sizes / 20
-    require(
-        near(steps, steps[0], 1e-6),
-        "the runs do not take equally many steps of the optimiser: the largest set gets more training",
-    )
-
-
-@epochs_for.fact
-def shows_every_image_equally_often(epochs_for):
-    fact = "200 steps of 50 are 10,000 images, so each of 500 is seen 20 times"
-    require(near(planned(epochs_for, [500], 50, 200), 20), fact)
-    fact = "an epoch may be unfinished: 250 steps of 10 see 1,000 images two and a half times"
-    require(near(planned(epochs_for, [1000], 10, 250), 2.5), fact)
+    require(near(chosen(choose)[1], 9.1), fact)
+    moved = TEST.copy()
+    moved[2] = [0.21, 0.43, 0.17]
+    require(near(chosen(choose, moved)[1], 0.27), fact)

@@ -62,15 +62,46 @@ def returns(value: Any, shape: tuple[int, ...] | None = None, what: str = "", dt
 
 
 def parts(value: Any, *names: str, dtype: type | None = float) -> list[np.ndarray]:
-    """The things that an answer returned together, in a tuple or a list, each as a NumPy array."""
-    if not isinstance(value, (tuple, list)) or len(value) != len(names):
-        raise Wrong(f"it must return {('one', 'two', 'three')[len(names) - 1]} things: {', '.join(names)}")
+    """The things that an answer returned together, in a tuple, a list or stacked, each as a NumPy array."""
+    stacked = hasattr(value, "shape") and len(value.shape) > 0
+    if not (isinstance(value, (tuple, list)) or stacked) or len(value) != len(names):
+        number = ("one", "two", "three", "four")[len(names) - 1]
+        raise Wrong(f"it must return {number} things, as a tuple: {', '.join(names)}")
     return [returns(part, dtype=dtype) for part in value]
 
 
-def near(a: Any, b: Any, within: float = 1e-9) -> np.ndarray:
-    """Where a and b, arrays, tensors, lists or numbers, differ by less than ``within``; nowhere where one is NaN."""
-    return np.abs(returns(a) - returns(b)) < within
+def near(a: Any, b: Any, within: float = 1e-5) -> np.ndarray:
+    """Where a and b, arrays, tensors, lists or numbers, are equal but for rounding; nowhere where one is NaN.
+
+    within: how far they may be apart; by a share of b where b is larger than 1. The default lets float32 pass, and a
+    tiny number added to a denominator.
+    """
+    found, truth = returns(a), returns(b)
+    try:
+        return np.abs(found - truth) < within * np.maximum(1, np.abs(truth))
+    except ValueError:
+        raise Wrong(f"it must give an array of shape {truth.shape}; yours has shape {found.shape}") from None
+
+
+def whole(value: Any, what: str = "one whole number") -> int:
+    """The int that an answer returned; Wrong if it is none, be it 4.0."""
+    found = returns(value, (), what, dtype=None)
+    if not np.issubdtype(np.asarray(found).dtype, np.integer):
+        raise Wrong(f"it must give {what}, an int; yours is {found!r}")
+    return int(found)
+
+
+def same_alone(answer: Callable, *arrays: np.ndarray, rest: tuple = (), fact: str = "") -> None:
+    """Raise Wrong unless every row has the result alone that it has among the others.
+
+    arrays: arguments with N rows each. rest: the arguments after them. fact: the message, where it can be clearer.
+    """
+    together = returns(answer(*arrays, *rest))
+    alone = [returns(answer(*(a[i : i + 1] for a in arrays), *rest)).ravel() for i in range(len(arrays[0]))]
+    require(
+        np.shape(together)[:1] == (len(alone),) and near(np.concatenate(alone), together.ravel()),
+        fact or "each row must give what it gives alone, in its own place; it must not depend on the other rows",
+    )
 
 
 class Exercise:
@@ -97,20 +128,23 @@ class Exercise:
 
     def verdict(self, answer: Any) -> str:
         """What :meth:`check` prints."""
+        guarded = None
         try:
             if answer is Ellipsis or answer is None or (callable(answer) and _is_stub(answer)):
                 raise NotAttempted
             if not callable(answer):
                 raise Wrong(f"expected a function, found {type(answer).__name__}")
             for fact in self.facts:
+                guarded = _Guarded(answer, self.name)
                 with np.errstate(all="ignore"):
-                    fact(_Guarded(answer, self.name))
+                    fact(guarded)
         except NotAttempted:
             return f"… {self.name}: not attempted yet - replace the `...`"
         except Wrong as wrong:
-            return f"✗ {self.name}: {wrong}"
+            nan = "it returns NaN, not a number, where this must hold: " if guarded and guarded.nan else ""
+            return f"✗ {self.name}: {nan}{wrong}"
         except Exception as error:  # a mistake in the answer must not stop the notebook
-            return f"✗ {self.name}: your code ran into a problem: {type(error).__name__}: {error}"
+            return f"✗ {self.name}: your code ran into a problem: {type(error).__name__}: {_meaning(error)}"
         return f"✓ {self.name}: right"
 
     def hint(self) -> None:
@@ -133,10 +167,13 @@ def exercise(why: str, hints: list[str]) -> Callable[[Callable], Exercise]:
 
 
 class _Guarded:
-    """The learner's function, watched: it must return something, and leave its arguments alone."""
+    """The learner's function, watched: it must return something, and leave its arguments alone.
+
+    nan: whether it returned NaN at its latest call.
+    """
 
     def __init__(self, answer, name):
-        self.answer, self.name = answer, name
+        self.answer, self.name, self.nan = answer, name, False
 
     def __call__(self, *args, **kwargs):
         before = copy.deepcopy((args, kwargs))
@@ -145,14 +182,35 @@ class _Guarded:
         except Exception as error:
             shapes = ", ".join(str(np.shape(a)) for a in args if isinstance(a, np.ndarray))
             with_shapes = f", given arrays of shapes {shapes}" if shapes else ""
-            raise Wrong(f"your code stops{with_shapes}: {type(error).__name__}: {error}") from error
+            raise Wrong(f"your code stops{with_shapes}: {type(error).__name__}: {_meaning(error)}") from error
         if result is Ellipsis or (isinstance(result, (tuple, list)) and any(r is Ellipsis for r in result)):
             raise NotAttempted
         if not _same(before, (args, kwargs)):
             raise Wrong("it changes its arguments in place; work on a copy, or build a new array")
         if result is None:
             raise Wrong("it returns nothing; is the `return` missing?")
+        self.nan = _has_nan(result)
         return result
+
+
+# What errors of other libraries mean here.
+TRANSLATED = {
+    "Can't call numpy() on Tensor": "a tensor with a gradient cannot become a NumPy array; stay with PyTorch here",
+    "does not require grad": "the loss has no gradient; was a tensor detached, or made a number, on the way?",
+}
+
+
+def _meaning(error: Exception) -> str:
+    return next((said for part, said in TRANSLATED.items() if part in str(error)), str(error))
+
+
+def _has_nan(value) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(map(_has_nan, value))
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    kind = getattr(getattr(value, "dtype", None), "kind", "f" if isinstance(value, float) else "")
+    return kind in ("f", "c") and bool(np.isnan(value).any())
 
 
 def _same(a, b) -> bool:

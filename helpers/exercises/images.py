@@ -1,4 +1,4 @@
-"""Exercises of Images: codes of sets, distance fields, grey levels, and what counts as an error."""
+"""Exercises of Images: codes of sets, distance fields, and what counts as an error."""
 
 import math
 
@@ -61,32 +61,32 @@ def agrees_with_a_grid(product):
 @exercise(
     why="log p(x₁ … x_M | z) is a sum over letters, and KL(q(z) || p(z)) is about the one code that they share.",
     hints=[
-        "Set all nll to 0. What is left, and does it depend on the number of letters?",
-        "`nll + kl.sum(axis=1, keepdims=True)` gives every letter a KL of its own before the sum over letters.",
-        "Sum each over its own axis first: `nll.sum(axis=1) + kl.sum(axis=1)`.",
+        "Set all rec to 0. What is left, and does it depend on the number of letters?",
+        "`rec + kl.sum(axis=1, keepdims=True)` gives every letter a KL of its own before the sum over letters.",
+        "Sum each over its own axis first: `rec.sum(axis=1) + kl.sum(axis=1)`.",
     ],
 )
-def set_loss(nll, kl):
-    return (nll.sum(axis=1) + kl.sum(axis=1)).mean()
+def set_loss(rec, kl):
+    return (rec.sum(axis=1) + kl.sum(axis=1)).mean()
 
 
 @set_loss.fact
 def counts_the_kl_once(set_loss):
     kl = np.random.default_rng(2).random((5, 4))
     values = [returns(set_loss(np.zeros((5, M)), kl), ()) for M in (1, 3, 62)]
-    require(np.ptp(values) < 1e-9, "the code belongs to the font: its KL must count once, for any number of letters")
+    require(np.ptp(values) < 1e-5, "the code belongs to the font: its KL must count once, for any number of letters")
     require(
         near(values[0], kl.sum(axis=1).mean()),
-        "with all nll 0 the loss must be the mean over fonts of each font's KL, its K numbers added: no other "
+        "with all rec 0 the loss must be the mean over fonts of each font's KL, its K numbers added: no other "
         "factor, and no minus",
     )
 
 
 @set_loss.fact
 def adds_up_letters(set_loss):
-    nll = np.random.default_rng(3).random((5, 7))
-    loss = returns(set_loss(nll, np.zeros((5, 2))), ())
-    require(near(loss, nll.sum(axis=1).mean()), "the letters of a font must add up, and fonts be averaged")
+    rec = np.random.default_rng(3).random((5, 7))
+    loss = returns(set_loss(rec, np.zeros((5, 2))), ())
+    require(near(loss, rec.sum(axis=1).mean()), "the letters of a font must add up, and fonts be averaged")
 
 
 @exercise(
@@ -138,52 +138,6 @@ def turns_its_sign_with_the_image(distance_field):
     require(near(field_of(distance_field, image), -field_of(distance_field, ~image)), fact)
 
 
-def phi(t):
-    """The distribution function of the standard Normal, for numbers and arrays."""
-    return 0.5 * (1 + np.vectorize(math.erf, otypes=[float])(np.asarray(t) / math.sqrt(2)))
-
-
-@exercise(
-    why="each level takes the mass of its bin, and the two ends take the tails, so that nothing of the Normal is lost.",
-    hints=[
-        "Level k stands at k/255, and its bin reaches half a step, 0.5/255, to either side.",
-        "The mass of a bin is Φ(upper) - Φ(lower), with edges measured in sigmas from mu.",
-        "Set the lower edge of level 0 to minus infinity and the upper edge of level 255 to infinity (np.where).",
-    ],
-)
-def level_probability(level, mu, sigma):
-    above = np.where(level == 255, np.inf, ((level + 0.5) / 255 - mu) / sigma)
-    below = np.where(level == 0, -np.inf, ((level - 0.5) / 255 - mu) / sigma)
-    return phi(above) - phi(below)
-
-
-def all_levels(level_probability, mu, sigma):
-    return returns(level_probability(np.arange(256), mu, sigma), (256,), "256 probabilities for 256 levels")
-
-
-@level_probability.fact
-def is_the_mass_of_a_bin(level_probability):
-    p = all_levels(level_probability, 0.5, 0.05)
-    require((p >= 0) & (p <= 1), "a probability lies between 0 and 1")
-    truth = phi((127.5 / 255 - 0.5) / 0.05) - phi((126.5 / 255 - 0.5) / 0.05)
-    require(near(p[127], truth), "a level has the mass of its bin, half a step to either side; steps are 1/255")
-
-
-@level_probability.fact
-def gives_the_tails_to_the_ends(level_probability):
-    p = all_levels(level_probability, -0.5, 0.1)
-    require(p[0] > 0.999, "a mean far below 0 must make level 0 certain: the first bin takes all that lies below")
-    p = all_levels(level_probability, 1.5, 0.1)
-    require(p[255] > 0.999, "a mean far above 1 must make level 255 certain: the last bin takes all that lies above")
-
-
-@level_probability.fact
-def sums_to_one(level_probability):
-    for mu, sigma in ((0.0, 0.2), (0.5, 2.0), (1.2, 0.05)):
-        total = all_levels(level_probability, mu, sigma).sum()
-        require(near(total, 1), f"256 levels must sum to 1; for mu={mu}, sigma={sigma} they give {total:.3f}")
-
-
 @exercise(
     why="only glyphs that exist and were not shown can tell how well the rest was guessed.",
     hints=[
@@ -199,8 +153,9 @@ def transfer_error(guess, x, c, shown):
 
 
 def three_fonts(M=6):
-    """guess, x (3, M, 10) and c (3, M)."""
-    return *np.random.default_rng(5).random((2, 3, M, 10)), np.tile(np.arange(M), (3, 1))
+    """guess, x (3, M, 10) and c (3, M); the labels are not the columns in which they stand."""
+    rng = np.random.default_rng(5)
+    return *rng.random((2, 3, M, 10)), np.stack([rng.permutation(M) for _ in range(3)])
 
 
 @transfer_error.fact
@@ -226,7 +181,15 @@ def leaves_out_what_a_font_lacks(transfer_error):
 @transfer_error.fact
 def is_an_absolute_difference(transfer_error):
     error = returns(transfer_error(np.full((1, 3, 4), 3.0), np.zeros((1, 3, 4)), np.arange(3)[None], [0]), ())
-    require(near(error, 3), "the error is the mean absolute difference: where all pixels are 3 off, it is 3")
+    fact = "the error is the mean absolute difference: where all pixels are 3 off, it is 3"
+    require(near(error, 3), fact)
+    for guess, x, error in ((0.5, 2.75, 2.25), (-12.0, 0.5, 12.5), (0.31, 0.02, 0.29)):
+        three = [np.full((1, 3, 4), value) for value in (guess, x)]
+        require(near(transfer_error(*three, np.arange(3)[None], [0]), error), fact)
+    guess, x = np.zeros((2, 1, 2, 4))
+    guess[0, 1], x[0, 1] = [1, 2, 0, 0], [0, 1, 1, 4]
+    fact = "each pixel is compared with its own truth: differences of 1, 1, 1 and 4 have the mean 1.75, whatever their sign"
+    require(near(transfer_error(guess, x, np.array([[1, 0]]), [0]), 1.75), fact)
 
 
 @transfer_error.fact
@@ -236,3 +199,8 @@ def counts_every_glyph_alike(transfer_error):
     guess[0], guess[1] = 1, 4
     fact = "the error is the mean over all glyphs that count; divide by how many those are"
     require(near(transfer_error(guess, np.zeros_like(guess), c, [0]), 2), fact)
+    guess, x, c = three_fonts()
+    counts = [(i, j) for i in range(3) for j in (0, 2, 3, 5)]
+    errors = [returns(transfer_error(guess[[i]], x[[i]], c[[i]], [k for k in range(6) if k != j]), ()) for i, j in counts]
+    fact = "`shown` are columns, whatever letter stands there; all other glyphs count, letter 0 among them"
+    require(near(transfer_error(guess, x, c, [1, 4]), np.mean(errors)), fact)

@@ -1,59 +1,18 @@
 """Exercises of The same VAE in PyTorch: layers, losses and steps."""
 
+import copy
+
 import numpy as np
 import torch
 from torch import nn
 
-from helpers.exercises.engine import exercise, near, require
+from helpers.exercises.engine import exercise, near, require, returns, whole
 from helpers.scratch.losses import bernoulli_nll, gaussian_kl
 
 # What the lesson builds and the package keeps: the same code, as a test sees to.
 TAUGHT = {
     "helpers.models.images": ("mlp", "MLPEncoder", "MLPDecoder", "ConvEncoder", "ConvDecoder"),
 }
-
-
-@exercise(
-    why="nn.Linear computes x weightᵀ + bias, so its weight is our W transposed.",
-    hints=[
-        "Look at `nn.Linear(3, 2).weight.shape`.",
-        "It is (n_out, n_in). Assign to `layer.weight.data` and `layer.bias.data`.",
-        "`layer = nn.Linear(*W.shape, dtype=torch.float64)`, then `layer.weight.data = torch.tensor(W.T.copy())`.",
-    ],
-)
-def to_torch(W, b):
-    layer = nn.Linear(*W.shape, dtype=torch.float64)
-    layer.weight.data = torch.tensor(W.T.copy())
-    layer.bias.data = torch.tensor(b)
-    return layer
-
-
-@to_torch.fact
-def is_a_linear_layer(to_torch):
-    layer = to_torch(np.ones((3, 2)), np.ones(2))
-    require(isinstance(layer, nn.Linear), f"it must be an nn.Linear; yours is {type(layer).__name__}")
-    sizes = layer.in_features, layer.out_features
-    require(sizes == (3, 2), "W (3, 2) takes 3 numbers to 2: nn.Linear(3, 2) names the inputs first")
-    require(
-        layer.weight.shape == (2, 3),
-        f"nn.Linear keeps its weight as (n_out, n_in), here (2, 3), the transpose of W; yours has "
-        f"{tuple(layer.weight.shape)}",
-    )
-    require(layer.weight.dtype == torch.float64, "the layer must compute in float64, as NumPy does")
-
-
-@to_torch.fact
-def computes_the_affine_map(to_torch):
-    rng = np.random.default_rng(1)
-    for n_in, n_out in ((5, 2), (4, 4)):
-        W, b, x = rng.standard_normal((n_in, n_out)), rng.standard_normal(n_out), rng.standard_normal((6, n_in))
-        zero = to_torch(W, b)(torch.zeros(1, n_in, dtype=torch.float64))
-        require(near(zero, b, 1e-12), "an input of zeros must give b")
-        require(
-            near(to_torch(W, b)(torch.tensor(x)), x @ W + b, 1e-12),
-            "its output differs from x W + b; nn.Linear keeps its weight as (n_out, n_in), and a square W does not "
-            "complain when it is not transposed",
-        )
 
 
 @exercise(
@@ -109,9 +68,10 @@ def grows_by_the_kl(negative_elbo):
 @negative_elbo.fact
 def has_gradients(negative_elbo):
     loss, tensors = loss_of(negative_elbo, *batch())
-    loss.backward()
+    if loss.requires_grad:
+        loss.backward()
     require(
-        all(t.grad is not None and bool(t.grad.abs().sum() > 0) for t in tensors[1:]),
+        loss.requires_grad and all(t.grad is not None and bool(t.grad.abs().sum() > 0) for t in tensors[1:]),
         "no gradient reaches logits, mu or logvar; was a tensor turned into a number or an array on the way?",
     )
 
@@ -128,11 +88,11 @@ def survives_large_logits(negative_elbo):
     hints=[
         "Start with stride 1 and no padding: a kernel of 3 over 8 pixels has how many places?",
         "The padded width is n + 2 padding; the first place needs `kernel` of it. How many strides fit in the rest?",
-        "`(n + 2 * padding - kernel) // stride + 1`",
+        "`(n + 2 * padding - kernel) // stride + 1`, and 0 where the kernel is wider than all that",
     ],
 )
 def conv_size(n, kernel, stride, padding):
-    return (n + 2 * padding - kernel) // stride + 1
+    return max(0, (n + 2 * padding - kernel) // stride + 1)
 
 
 @conv_size.fact
@@ -147,58 +107,129 @@ def agrees_with_pytorch(conv_size):
         (7, 7, 1, 0): down,
     }.items():
         truth = nn.Conv2d(1, 1, kernel, stride, padding)(torch.zeros(1, 1, n, n)).shape[-1]
-        require(conv_size(n, kernel, stride, padding) == truth, fact)
+        require(returns(conv_size(n, kernel, stride, padding), ()) == truth, fact)
+    for n, kernel, stride, padding in ((64, 3, 1, 1), (101, 5, 4, 0), (33, 7, 2, 3), (40, 4, 3, 2), (13, 3, 5, 9)):
+        truth = sum(start + kernel <= n + 2 * padding for start in range(0, n + 2 * padding, stride))
+        fact = f"a kernel of {kernel} fits at another number of places on {n} pixels, padding {padding}, stride {stride}"
+        require(returns(conv_size(n, kernel, stride, padding), ()) == truth, fact)
+
+
+@conv_size.fact
+def is_a_whole_number(conv_size):
+    whole(conv_size(8, 3, 2, 1), "a whole number, which nn.Linear can take")
+    fact = "a kernel of 5 fits nowhere on 2 pixels without padding: 0 places, and never fewer"
+    require(conv_size(2, 5, 1, 0) == 0 and conv_size(3, 9, 2, 1) == 0, fact)
 
 
 @exercise(
-    why="backward adds to the gradients that are there; without zero_grad every step repeats all earlier ones.",
+    why="every row once an epoch; validation neither remembers nor trains; the best weights are a copy.",
     hints=[
-        "Call it twice and look at the gradient of a weight after each call.",
-        "backward() adds to `.grad`. Who empties it?",
-        "`optimiser.zero_grad()` belongs before `loss.backward()`.",
+        "Two loops, as in `train`: epochs, and in each the batches of `torch.randperm(len(x), generator=generator)`.",
+        "After the inner loop: `with torch.no_grad():` and the loss of x_valid. Is it the lowest so far? Then copy.",
+        "`best = copy.deepcopy(model.state_dict())` keeps them, `model.load_state_dict(best)` puts them back.",
     ],
 )
-def training_step(model, optimiser, x):
-    optimiser.zero_grad()
-    loss = model.loss(x)
-    loss.backward()
-    optimiser.step()
-    return loss.item()
+def keep_best(model, optimiser, x, x_valid, epochs, batch_size, generator):
+    losses = []
+    for _ in range(epochs):
+        for index in torch.randperm(len(x), generator=generator).split(batch_size):
+            optimiser.zero_grad()
+            model.loss(x[index]).backward()
+            optimiser.step()
+        with torch.no_grad():
+            losses.append(model.loss(x_valid).item())
+        if losses[-1] == min(losses):
+            best = copy.deepcopy(model.state_dict())
+    model.load_state_dict(best)
+    return losses
 
 
 class Pull(nn.Module):
-    """A loss that pulls one weight towards x: its gradient is w - x, so every step can be known."""
+    """A loss that pulls one weight towards the rows: its gradient is weight - mean, so every step can be known."""
 
     def __init__(self):
         super().__init__()
-        self.w = nn.Parameter(torch.zeros(()))
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.seen = []  # of each call of loss: its rows, whether it was remembered for a backward pass, and the loss
 
     def loss(self, x):
-        return 0.5 * (self.w - x) ** 2
+        loss = 0.5 * ((self.weight - x) ** 2).mean() - 100  # a loss may be below zero
+        self.seen.append((torch.as_tensor(x).detach().tolist(), torch.is_grad_enabled(), loss.item()))
+        return loss
 
 
-def towards_8(training_step, n):
-    """Where n steps lead, each half of the way to 8, and their losses."""
-    model = Pull()
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
-    losses = [training_step(model, optimiser, 8.0) for _ in range(n)]
-    return model.w.item(), losses
+def trained(keep_best, x, x_valid, epochs, batch_size, lr=0.5, seed=0):
+    """The losses, the weight and what the model has seen, after training on rows of numbers."""
+    model, generator = Pull(), torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.SGD(model.parameters(), lr=lr)
+    rows = [torch.tensor(values, dtype=torch.float32).reshape(len(values), -1) for values in (x, x_valid)]
+    losses = keep_best(model, optimiser, *rows, epochs, batch_size, generator)
+    return returns(losses, (epochs,), "one loss on x_valid for each epoch"), model.weight.item(), model.seen
 
 
-@training_step.fact
-def steps_against_the_gradient(training_step):
-    w, losses = towards_8(training_step, 1)
-    require(isinstance(losses[0], float), "the loss must come back as a number; a tensor keeps the graph alive")
-    require(w != 0, "the weight has not moved: does backward come after zero_grad, and step after backward?")
-    require(w == 4, "the first step must be lr times the gradient")
-
-
-@training_step.fact
-def forgets_old_gradients(training_step):
-    w, losses = towards_8(training_step, 3)
-    require(losses == [32.0, 8.0, 2.0], "the loss of every step must be the one before that step's change")
+def orders(keep_best, seed):
+    """The rows of x in the order in which two epochs of training saw them, in batches of 3."""
+    *_, seen = trained(keep_best, range(1, 9), [20, 30], epochs=2, batch_size=3, seed=seed)
+    batches = [rows for rows, remembered, _ in seen if remembered]
     require(
-        w == 7,
-        "three steps towards 8, each half of the way, must end at 7; yours overshoots, as if old gradients were "
-        "still there",
+        [len(rows) for rows in batches] == [3, 3, 2, 3, 3, 2],
+        "8 rows in batches of 3 are three steps an epoch, of 3, 3 and 2 rows; x_valid must be scored without gradients",
     )
+    order = [row for rows in batches for row in rows]
+    return order[:8], order[8:]
+
+
+@keep_best.fact
+def steps_with_the_optimiser(keep_best):
+    _, weight, _ = trained(keep_best, [8] * 6, [8], epochs=1, batch_size=2)
+    require(weight != 0, "the weight has not moved: does backward come after zero_grad, and step after backward?")
+    require(
+        weight == 7,
+        "three steps towards 8, each half of the way, must end at 7; were old gradients still there, or was the step "
+        "not the optimiser's?",
+    )
+    _, weight, _ = trained(keep_best, [8, 8], [8], epochs=2, batch_size=2, lr=0.25)
+    require(weight == 3.5, "the optimiser that is given must make the steps")
+
+
+@keep_best.fact
+def goes_through_all_rows(keep_best):
+    first, second = orders(keep_best, seed=1)
+    require(
+        sorted(first) == sorted(second) == [[float(i)] for i in range(1, 9)], "every epoch must use every row of x once"
+    )
+    require(first != second, "every epoch must go through the rows in a new order")
+    require(first != orders(keep_best, seed=2)[0], "the order must come from the generator")
+    require(first == orders(keep_best, seed=1)[0], "the same generator must give the same order")
+
+
+@keep_best.fact
+def validates(keep_best):
+    rng = np.random.default_rng(4)
+    x, x_valid = (np.round(9 * rng.standard_normal((n, 2)), 3).astype(np.float32).tolist() for n in (13, 4))
+    losses, _, seen = trained(keep_best, x, x_valid, epochs=11, batch_size=11, lr=0.1)
+    scored = [(rows, loss) for rows, remembered, loss in seen if not remembered]
+    require(
+        [rows for rows, _ in scored] == [x_valid] * 11,
+        "after every epoch x_valid must be scored once, all its rows as they are, without gradients",
+    )
+    require(near(losses, [loss for _, loss in scored], 1e-5), "it must return the losses on x_valid, as they are")
+    steps = [rows for rows, remembered, _ in seen if remembered]
+    require([len(rows) for rows in steps] == [11, 2] * 11, "13 rows in batches of 11 are two steps an epoch")
+    require(
+        all(sorted(one + other) == sorted(x) for one, other in zip(steps[::2], steps[1::2], strict=True)),
+        "every epoch must use every row of x once, as it is",
+    )
+    when = [i for i, (_, remembered, _) in enumerate(seen) if not remembered]
+    require(when == [*range(2, 33, 3)], "x_valid must be scored after the steps of an epoch")
+
+
+@keep_best.fact
+def puts_the_best_weights_back(keep_best):
+    for valid, best in ((3.5, 3.5), (2, 2), (8, 5.46875)):  # after the second, the first, and the last of four epochs
+        _, weight, _ = trained(keep_best, [8], [valid], epochs=4, batch_size=1, lr=0.25)
+        require(
+            near(weight, best, 1e-6),
+            "at the end the weights of the best epoch must be back; a state_dict that was not copied changes with the "
+            "model, and the best may be any epoch",
+        )

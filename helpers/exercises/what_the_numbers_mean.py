@@ -1,32 +1,8 @@
-"""Exercises of What the numbers mean: weights, constants, bounds and units."""
+"""Exercises of What the numbers mean: weights, constants, units, and codes that are not used."""
 
 import numpy as np
 
-from helpers.exercises.engine import exercise, near, require, returns
-
-
-@exercise(
-    why="the mean over pixels divides the nll by D, so the KL must be divided by D as well.",
-    hints=[
-        "Write the mean over pixels as a sum with a factor. What must the factor of the KL be?",
-        "nll / D + w KL is proportional to nll + D w KL. When is D w equal to 1?",
-        "`1 / D`",
-    ],
-)
-def honest_weight(D):
-    return 1 / D
-
-
-@honest_weight.fact
-def counts_nats_alike(honest_weight):
-    for D in (1, 64, 784):
-        # in mean over pixels + w KL, a nat of the image is divided by D, and a nat of KL is multiplied by w
-        ratio = returns(honest_weight(D), ()) * D
-        require(
-            near(ratio, 1),
-            f"with {D} pixels a nat of KL counts {ratio:.4g} times as much as one of the image; both must count the "
-            "same",
-        )
+from helpers.exercises.engine import exercise, near, parts, require, returns, same_alone
 
 
 @exercise(
@@ -57,6 +33,25 @@ def is_a_density(gaussian_nll):
 
 
 @gaussian_nll.fact
+def has_mean_y_and_spread_sigma(gaussian_nll):
+    x = np.linspace(-40, 40, 8001)[:, None]
+    for y, sigma in ((1.5, 0.5), (-2.0, 1.7), (0.25, 0.08)):
+        p = np.exp(-returns(gaussian_nll(x, np.full_like(x, y), sigma)))
+        p /= p.sum()
+        mean = p @ x[:, 0]
+        require(near(mean, y, 1e-3), "the mean of x under this density must be y: the errors are x - y")
+        spread = np.sqrt(p @ (x[:, 0] - mean) ** 2)
+        require(near(spread, sigma, 1e-3), "the spread of x under this density must be sigma: a standard deviation")
+        at = y + sigma * np.array([[0.0], [1.0], [3.0]])
+        peak, one, three = returns(gaussian_nll(at, np.full_like(at, y), sigma))
+        require(
+            near(one - peak, 0.5) & near(three - peak, 4.5),
+            "a Gaussian costs 1/2 more one sigma away from y, and 9/2 more three sigmas away: the error is squared",
+        )
+    same_alone(gaussian_nll, *np.random.default_rng(1).standard_normal((2, 4, 3)), rest=(0.9,))
+
+
+@gaussian_nll.fact
 def adds_up_dimensions(gaussian_nll):
     x, y = np.random.default_rng(2).standard_normal((2, 6, 5))
     require(
@@ -66,53 +61,15 @@ def adds_up_dimensions(gaussian_nll):
 
 
 @exercise(
-    why="w = exp(-loss): without the minus sign nearly all the weight goes to the worst code.",
-    hints=[
-        "Try it on losses 1, 2 and 5. Which code should count most?",
-        "The function takes exp(+loss). The weight is exp(-loss).",
-        "For a stable softmax of -loss, subtract the largest value of -loss, which is minus the smallest loss.",
-    ],
-)
-def normalised_weights(loss):
-    e = np.exp(loss.min(axis=1, keepdims=True) - loss)
-    return e / e.sum(axis=1, keepdims=True)
-
-
-@normalised_weights.fact
-def sums_to_one(normalised_weights):
-    loss = np.random.default_rng(3).standard_normal((4, 6))
-    w = returns(normalised_weights(loss), (4, 6), "a weight for every code")
-    require(near(w.sum(axis=1), 1), "the weights of an image's codes must sum to 1")
-
-
-@normalised_weights.fact
-def prefers_small_losses(normalised_weights):
-    w = returns(normalised_weights(np.array([[1.0, 2.0, 5.0]])))[0]
-    require(np.diff(w) < 0, "the code with the smallest loss must get the largest weight")
-
-
-@normalised_weights.fact
-def is_the_exponential(normalised_weights):
-    w = returns(normalised_weights(np.array([[1.0, 1.0 + np.log(4), 3.0]])))[0]
-    require(near(w[0] / w[1], 4), "a loss larger by log 4 means a weight four times as small: w = exp(-loss)")
-
-
-@normalised_weights.fact
-def survives_extreme_losses(normalised_weights):
-    w = returns(normalised_weights(np.array([[2000.0, 2001.0], [-900.0, -901.0], [0.0, 1000.0]])))
-    require(np.isfinite(w), "losses of 2000 or of -900 overflow or underflow; take out the smallest loss first")
-
-
-@exercise(
     why="sum over dimensions, average over examples; the means over D and K made β = D / K.",
     hints=[
         "Which of the two axes counts examples, and which counts dimensions?",
         "A mean over (N, D) divides by N and by D. Only the N is wanted.",
-        "`nll.sum(axis=1).mean() + kl.sum(axis=1).mean()`",
+        "`rec_per_pixel.sum(axis=1).mean() + kl_per_number.sum(axis=1).mean()`",
     ],
 )
-def vae_loss(nll_per_pixel, kl_per_number):
-    return nll_per_pixel.sum(axis=1).mean() + kl_per_number.sum(axis=1).mean()
+def vae_loss(rec_per_pixel, kl_per_number):
+    return rec_per_pixel.sum(axis=1).mean() + kl_per_number.sum(axis=1).mean()
 
 
 @vae_loss.fact
@@ -174,4 +131,95 @@ def saves_a_bit_for_twice_the_density(bits_per_pixel):
     require(
         near(bits_per_pixel(np.array([12 * np.log(2)]), 12), 7),
         "a density twice as high for every pixel must save exactly one bit per pixel; look at the sign and at the unit",
+    )
+
+
+@bits_per_pixel.fact
+def may_be_any_number(bits_per_pixel):
+    found = bits_per_pixel(np.log(2) * np.array([-50.0, 12.5, 3.0]), 10)
+    fact = "a density half as high for every pixel costs a bit more, also more than 8; and bits are not rounded"
+    require(near(found, [13, 6.75, 7.7]), fact)
+
+
+@exercise(
+    why="a number of the code is used if it carries nats on average; a code is worth its price if the bound with it is "
+    "better, image by image, by more than chance explains.",
+    hints=[
+        "The first answer needs `kl` only, the second needs the two bounds only. Which axis counts images?",
+        "Average `kl` over the images and compare with `floor`. Take the difference of the two bounds image by image: "
+        "what are its mean and the standard error of that mean?",
+        "`gain = elbo - elbo_without`; its standard error is `gain.std(ddof=1) / np.sqrt(len(gain))`.",
+    ],
+)
+def diagnose(kl, elbo, elbo_without, floor=0.05):
+    gain = elbo - elbo_without
+    error = gain.std(ddof=1) / np.sqrt(len(gain))
+    return kl.mean(axis=0) > floor, gain.mean() > 2 * error
+
+
+def _used(diagnose, kl, **options):
+    bounds = np.linspace(-21, -19, len(kl))
+    used, _ = parts(diagnose(np.array(kl, float), bounds, bounds - 1, **options), "used", "worth", dtype=None)
+    return list(map(bool, returns(used, (len(kl[0]),), "one answer for each number of the code")))
+
+
+def _worth(diagnose, gain, kl=0.3):
+    """The verdict on a code that gains so much for each image; images themselves differ far more."""
+    without = -20 + 5 * np.sin(np.arange(len(gain)))
+    _, worth = parts(diagnose(np.full((len(gain), 2), kl), without + gain, without), "used", "worth", dtype=None)
+    return bool(returns(worth, (), "one yes or no"))
+
+
+@diagnose.fact
+def looks_at_the_average_over_images(diagnose):
+    rare = np.zeros((40, 3))
+    rare[5, 0], rare[:, 2] = 20.0, 0.04  # half a nat on average; always there, and nearly nothing
+    require(
+        _used(diagnose, rare) == [True, False, False],
+        "a number of the code is used if its KL, averaged over the images, is above the floor; one that a few images "
+        "need a lot is used, and one that carries next to nothing for every image is not",
+    )
+
+
+@diagnose.fact
+def takes_the_floor_that_it_is_given(diagnose):
+    kl = np.tile([0.01, 0.1, 1.0], (6, 1))
+    found = [_used(diagnose, kl, floor=floor) for floor in (0.001, 0.05, 0.5, 2.0)]
+    require([sum(used) for used in found] == [3, 2, 1, 0], "the floor is an argument, in nats for each number; use it")
+
+
+@diagnose.fact
+def wants_a_better_bound(diagnose):
+    wobble = 0.1 * np.cos(3 * np.arange(50))
+    require(_worth(diagnose, 3 + wobble), "an ELBO that rises for every image means that the code is worth its price")
+    require(not _worth(diagnose, wobble - 3), "an ELBO is better when it is higher; here the code makes it worse")
+
+
+@diagnose.fact
+def subtracts_image_by_image(diagnose):
+    require(
+        _worth(diagnose, 0.2 + 0.1 * np.cos(3 * np.arange(50))),
+        "the two bounds belong to the same images: subtract first, then ask how much the differences vary; the images "
+        "themselves vary far more",
+    )
+
+
+@diagnose.fact
+def asks_for_two_standard_errors(diagnose):
+    for n in (20, 80):
+        wobble = np.where(np.arange(n) % 2, 3.0, -3.0)  # mean 0; the standard error of its mean is about 3 / √n
+        for far, worth in ((1.7, False), (2.3, True)):
+            require(
+                _worth(diagnose, wobble + 3 * far / np.sqrt(n)) == worth,
+                "a mean gain below two standard errors is a tie, above it is a gain; the standard error of a mean is "
+                "the standard deviation divided by the root of the number of images",
+            )
+
+
+@diagnose.fact
+def judges_the_code_by_its_bound(diagnose):
+    gain = np.linspace(0.9, 1.1, 30)
+    require(
+        _worth(diagnose, gain, kl=0.0) and not _worth(diagnose, -gain, kl=5.0),
+        "whether the code is worth its price is said by the bounds, whatever the KL is",
     )

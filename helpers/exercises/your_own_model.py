@@ -3,7 +3,7 @@
 import numpy as np
 
 from helpers.exercises.engine import exercise, near, require, returns
-from helpers.exercises.learning import is_fitted_on_train
+from helpers.exercises.training import is_fitted_on_train
 
 # What the lesson builds and the package keeps: the same code, as a test sees to.
 TAUGHT = {
@@ -25,9 +25,9 @@ def fit_into(width, height, size):
     return new_width, new_height, (size - new_width) // 2, (size - new_height) // 2
 
 
-def box(fit_into, width, height):
-    """Width, height, left and top in a square of 28."""
-    found = returns(fit_into(width, height, 28), (4,), "four numbers")
+def box(fit_into, width, height, size=28):
+    """Width, height, left and top in a square of ``size``."""
+    found = returns(fit_into(width, height, size), (4,), "four numbers")
     require(found == found.round(), f"pixels are whole numbers; yours are {found.tolist()}")
     return found.astype(int).tolist()
 
@@ -49,6 +49,13 @@ def keeps_the_shape(fit_into):
 def lies_in_the_middle(fit_into):
     require(box(fit_into, 400, 200)[2:] == [0, 7], "what is left free must be shared between both sides")
     require(box(fit_into, 28, 13)[3] == 7, "of 15 free rows, 7 lie above and 8 below")
+    require(box(fit_into, 200, 400)[2:] == [7, 0], "what is left free beside a high image is shared between both sides")
+    require(box(fit_into, 4, 28)[2:] == [12, 0], "of 24 free columns, 12 lie on either side")
+    for width, height, size in ((11, 7, 64), (3, 8, 32), (640, 480, 100)):
+        w, h, left, top = box(fit_into, width, height, size)
+        fact = f"{width} x {height} in a square of {size}: the longer side fills it, the shorter is in proportion, rounded"
+        require(max(w, h) == size and abs(w * height - h * width) <= max(width, height) / 2, fact)
+        require(0 <= size - w - 2 * left <= 1 and 0 <= size - h - 2 * top <= 1, "on both sides must lie equally many free pixels")
 
 
 @fit_into.fact
@@ -96,6 +103,17 @@ def begins_counting_at_one(histogram_nats):
     found = nats(histogram_nats, [[0], [0], [1]], [[0], [1], [2]], 3)
     fact = "with one added, a level seen twice in three images counts three of six"
     require(near(np.exp(-found), np.array([3, 2, 1]) / 6), fact)
+
+
+@histogram_nats.fact
+def knows_how_many_levels_there_are(histogram_nats):
+    found = nats(histogram_nats, [[0], [2], [2]], [[2], [0], [1]], 4)
+    fact = "with levels=4 a level seen twice in three images counts three of seven, though level 3 was never shown"
+    require(near(np.exp(-found), np.array([3, 2, 1]) / 7), fact)
+    train = [[0, 2, 1], [0, 1, 1], [3, 2, 0], [0, 2, 1]]
+    found = nats(histogram_nats, train, [[3, 1, 0], [0, 2, 1]], 4)
+    fact = "the nats of an image are the sum over its pixels, each by the histogram of its own column"
+    require(near(found, -np.log([2 * 2 * 2 / 8**3, 4 * 4 * 4 / 8**3])), fact)
 
 
 @histogram_nats.fact
@@ -151,6 +169,8 @@ def divides_nearest_by_second(copy_ratio):
     found = ratios(copy_ratio, [[1, 0], [2, 0]], [[0, 0], [4, 0], [100, 0]])
     fact = "a sample 1 away from the nearest and 3 from the second has the ratio 1/3; halfway it is 1"
     require(near(found, [1 / 3, 1]), fact)
+    found = ratios(copy_ratio, [[0.2, 0], [0.05, 0], [0.4, 0]], [[0, 0], [0.5, 0]])
+    require(near(found, [2 / 3, 1 / 9, 1 / 4]), "the ratio does not depend on the scale: 0.05 away and 0.45 away is 1/9")
 
 
 @copy_ratio.fact

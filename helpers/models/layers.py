@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 
 def mlp(sizes):
-    """Linear layers with Tanh between them, as in the lesson on learning."""
+    """Linear layers with Tanh between them, as in Losses and gradients."""
     layers = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.Tanh()]

@@ -16,10 +16,11 @@ from helpers.scratch.mixture import (
     sample_mixture,
 )
 from helpers.scratch.optimisers import SGD, Adam
-from helpers.scratch.vae import VAE, elbo, fit, iwae, sample
+from helpers.scratch.vae import VAE, fit, iwae, sample, terms
 
 __all__ = [
-    "SGD", "VAE", "Adam", "Linear", "Sequential", "Tanh", "bernoulli_nll", "e_step", "elbo", "fit", "fit_mixture",
+    "SGD", "VAE", "Adam", "Linear", "Sequential", "Tanh", "bernoulli_nll", "e_step", "fit", "fit_mixture",
     "gaussian_kl", "gaussian_nll", "iwae", "log_joint", "logsumexp", "m_step", "mixture_nll", "mlp",
     "numerical_gradient", "pack", "relative_error", "sample", "sample_mixture", "sigmoid", "softplus",
+    "terms",
 ]

@@ -1,22 +1,22 @@
-"""Check a gradient written by hand against central differences: (f(v + h) - f(v - h)) / 2h for every entry."""
+"""Check a gradient written by hand against central differences: (f(entry + h) - f(entry - h)) / 2h for every entry."""
 
 import numpy as np
 
 
-def numerical_gradient(f, v, h=1e-5):
-    """The gradient of f() with respect to the float64 array v, which f reads; v is left as it was.
+def numerical_gradient(f, array, h=1e-5):
+    """The gradient of f() with respect to a float64 array that f reads; the array is left as it was.
 
-    f takes no argument and returns a number. Two evaluations for each entry of v: for checking only.
+    f takes no argument and returns a number. Two evaluations for each entry: for checking only.
     The error is of order h² from the third derivative, and 1e-16 / h from rounding.
     """
-    gradient = np.zeros_like(v)
-    for i in np.ndindex(v.shape):
-        old = v[i]
-        v[i] = old + h
+    gradient = np.zeros_like(array)
+    for i in np.ndindex(array.shape):
+        old = array[i]
+        array[i] = old + h
         above = f()
-        v[i] = old - h
+        array[i] = old - h
         below = f()
-        v[i] = old
+        array[i] = old
         gradient[i] = (above - below) / (2 * h)
     return gradient
 

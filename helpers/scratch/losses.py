@@ -1,6 +1,6 @@
 """Losses as negative log-likelihoods, each with its gradient, in nats per example: summed over dimensions.
 
-The lesson on learning derives the Bernoulli and the Gaussian likelihood, the one on the VAE the KL divergence.
+Losses and gradients derives the Bernoulli and the Gaussian likelihood, the lesson on the VAE the KL divergence.
 """
 
 import numpy as np

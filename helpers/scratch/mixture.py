@@ -1,4 +1,4 @@
-"""A mixture of C Bernoulli prototypes for binary data: log p(x) = log Σ_k pi_k Π_d p_kd^x_d (1 - p_kd)^(1 - x_d).
+"""A mixture of C Bernoulli prototypes for binary data: log p(x) = log Σ_j pi_j Π_d p_jd^x_d (1 - p_jd)^(1 - x_d).
 
 Fitted by expectation-maximisation (Dempster, Laird and Rubin, 1977); the lesson Start here derives it.
 """
@@ -13,7 +13,7 @@ def logsumexp(a):
 
 
 def log_joint(x, pi, p):
-    """log p(x, k) of binary x (N, D) for weights pi (C,) and prototypes p (C, D); returns (N, C), in nats."""
+    """log p(x, j) of binary x (N, D) for weights pi (C,) and prototypes p (C, D); returns (N, C), in nats."""
     return np.log(pi) + x @ np.log(p).T + (1 - x) @ np.log(1 - p).T
 
 
@@ -23,7 +23,7 @@ def mixture_nll(x, pi, p):
 
 
 def e_step(x, pi, p):
-    """The responsibilities p(k|x) of each prototype for each row of x (N, D): (N, C), rows sum to 1."""
+    """The responsibilities p(j|x) of each prototype for each row of x (N, D): (N, C), rows sum to 1."""
     lj = log_joint(x, pi, p)
     return np.exp(lj - logsumexp(lj)[:, None])
 
@@ -51,5 +51,5 @@ def fit_mixture(x, C, rng, steps=100, s=0.1):
 
 def sample_mixture(n, pi, p, rng):
     """Draw n images (n, D): choose a prototype for each with probability pi, then toss a coin for every pixel."""
-    k = rng.choice(len(pi), size=n, p=pi)
-    return (rng.random((n, p.shape[1])) < p[k]).astype(float)
+    j = rng.choice(len(pi), size=n, p=pi)
+    return (rng.random((n, p.shape[1])) < p[j]).astype(float)

@@ -32,8 +32,7 @@ class VAE:
 
     def encode(self, x):
         """Mean and log-variance of q(z|x), each (N, K)."""
-        h = self.encoder.forward(x)  # (N, 2K)
-        return h[:, : self.K], h[:, self.K :]
+        return np.split(self.encoder.forward(x), 2, axis=1)  # mu, logvar: (N, K) each
 
     def decode(self, z):
         """The logits a (N, D) of p(x|z)."""
@@ -42,34 +41,33 @@ class VAE:
     def loss_and_grad(self, x, eps, beta=1.0):
         """Both terms of the negative ELBO for each of N examples, and the gradient of their mean in ``grad``.
 
-        x (N, D) is binary, eps (N, K) is standard normal noise. Returns (nll, kl), each (N,), in nats;
-        the gradient is that of mean(nll + beta · kl).
+        x (N, D) is binary, eps (N, K) is standard normal noise. Returns (rec, kl), each (N,), in nats: the
+        reconstruction term -log p(x|z), and the divergence from the prior. The gradient is that of
+        mean(rec + beta · kl).
         """
-        N = len(x)
         mu, logvar = self.encode(x)
         sigma = np.exp(0.5 * logvar)
         z = mu + sigma * eps
-        nll, da = bernoulli_nll(x, self.decode(z))
+        rec, da = bernoulli_nll(x, self.decode(z))
         kl, dmu_kl, dlogvar_kl = gaussian_kl(mu, logvar)
 
-        da /= N  # from here on: the gradient of the mean over the batch
-        dz = self.decoder.backward(da)
-        dh = np.empty((N, 2 * self.K), self.dtype)
-        dh[:, : self.K] = dz + (beta / N) * dmu_kl
-        dh[:, self.K :] = dz * eps * (0.5 * sigma) + (beta / N) * dlogvar_kl
-        self.encoder.backward(dh, need_dx=False)
-        return nll, kl
+        share = 1 / len(x)  # of one image in the mean over the batch
+        dz = self.decoder.backward(share * da)
+        dmu = dz + share * beta * dmu_kl
+        dlogvar = dz * eps * (0.5 * sigma) + share * beta * dlogvar_kl
+        self.encoder.backward(np.hstack([dmu, dlogvar]), need_dx=False)
+        return rec, kl
 
 
-def elbo(model, x, rng, samples=1):
-    """The two terms of the negative ELBO, nll and kl, each (N,) in nats; ``samples`` codes for each example."""
+def terms(model, x, rng, samples=1):
+    """The two terms of the negative ELBO, rec and kl, each (N,) in nats; ``samples`` codes for each example."""
     mu, logvar = model.encode(x)
     kl, _, _ = gaussian_kl(mu, logvar)
-    nll = np.zeros(len(x))
+    rec = np.zeros(len(x))
     for _ in range(samples):
         z = mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape, dtype=model.dtype)
-        nll += bernoulli_nll(x, model.decode(z))[0] / samples
-    return nll, kl
+        rec += bernoulli_nll(x, model.decode(z))[0] / samples
+    return rec, kl
 
 
 def iwae(model, x, k, rng):
@@ -83,10 +81,9 @@ def iwae(model, x, k, rng):
     for i in range(k):
         eps = rng.standard_normal(mu.shape, dtype=model.dtype)
         z = mu + np.exp(0.5 * logvar) * eps
-        nll, _ = bernoulli_nll(x, model.decode(z))
-        # log p(z) - log q(z|x): the constants log 2π cancel.
-        log_prior_ratio = 0.5 * (eps**2 + logvar - z**2).sum(axis=1)
-        log_w[:, i] = log_prior_ratio - nll
+        rec, _ = bernoulli_nll(x, model.decode(z))
+        log_ratio = 0.5 * (eps**2 + logvar - z**2).sum(axis=1)  # log p(z) - log q(z|x); the constants cancel
+        log_w[:, i] = log_ratio - rec
     return np.log(k) - logsumexp(log_w)
 
 
@@ -113,11 +110,11 @@ def fit(model, x, x_valid, rng, epochs=300, batch_size=50, lr=2e-3, beta=1.0, au
             optimiser.lr = lr * 0.5 * (1 + math.cos(math.pi * done))
             xb = x[index] if augment is None else augment(x[index], rng)
             eps = rng.standard_normal((len(xb), model.K), dtype=model.dtype)
-            nll, kl = model.loss_and_grad(xb, eps, beta)
+            rec, kl = model.loss_and_grad(xb, eps, beta)
             optimiser.step(model.theta, model.grad)
-            total += nll.sum() + beta * kl.sum()
-        nll, kl = elbo(model, x_valid, np.random.default_rng(0))
-        history.append((total / len(x), (nll + kl).mean()))
+            total += rec.sum() + beta * kl.sum()
+        rec, kl = terms(model, x_valid, np.random.default_rng(0))
+        history.append((total / len(x), (rec + kl).mean()))
         if history[-1][1] < best:
             best, best_theta = history[-1][1], model.theta.copy()
         progress.say(f"train {history[-1][0]:.2f}   validation {history[-1][1]:.2f}")

@@ -1,4 +1,4 @@
-"""Models of names for colours, as the lesson Text: name a colour builds them; several seeds share a file."""
+"""Models of names for colours, as the two lessons on text build them; several seeds share a file."""
 
 import time
 from collections.abc import Iterable
