@@ -317,7 +317,8 @@ def refused_styles(exercise: Exercise) -> list[str]:
     inputs = known + others(exercise, known)
     refused = []
     for what, style in STYLES.items():
-        if what == "a tiny number in a denominator" and not any(isinstance(n, ast.Div) for n in ast.walk(definition(exercise))):
+        divides = any(isinstance(node, ast.Div) for node in ast.walk(definition(exercise)))
+        if what == "a tiny number in a denominator" and not divides:
             continue
         answer = style(exercise.answer)
         if all(_right(outcome(answer, call), outcome(exercise.answer, call)) for call in inputs):

@@ -610,6 +610,8 @@ def test_general_mistakes(key):
                 mutated.append(a)
         return result
 
+    assert exercise.verdict(mutates) == exercise.verdict(mutates)  # what was changed is put back for the next check
+    assert exercise.verdict(exercise.answer).startswith("✓")
     assert "`return`" in exercise.verdict(forgets_return)
     assert "IndexError" in exercise.verdict(crashes)
     assert ("in place" in exercise.verdict(mutates)) == bool(mutated)  # some take no arrays at all

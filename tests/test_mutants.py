@@ -33,7 +33,8 @@ def test_a_weak_check_is_found_out_although_its_own_inputs_are_narrow(monkeypatc
     def of_two_is_four(double):
         require(near(returns(double(np.full(3, 2.0)), (3,)), 4), "four")
 
-    monkeypatch.setattr(mutants, "rewritten", lambda _: iter([("squared", lambda x: x * x), ("the same", lambda x: x + x)]))
+    made = [("squared", lambda x: x * x), ("the same", lambda x: x + x)]
+    monkeypatch.setattr(mutants, "rewritten", lambda _: iter(made))
     counted, survivors = mutants.judged(double)
     assert "squared" in survivors and "the same" not in survivors and counted > len(survivors)
 

@@ -153,7 +153,7 @@ NOISES = {
     "signs": lambda rng, size: rng.choice([-1.0, 1.0], size),
     "uniform noise": lambda rng, size: rng.uniform(-np.sqrt(3), np.sqrt(3), size),
     "Laplace noise": lambda rng, size: rng.laplace(0, np.sqrt(0.5), size),
-    "the same noise for every row": lambda rng, size: np.broadcast_to(rng.standard_normal(np.atleast_1d(size)[-1:]), size),
+    "one noise for all rows": lambda rng, size: np.broadcast_to(rng.standard_normal(np.atleast_1d(size)[-1:]), size),
 }
 
 

@@ -122,7 +122,7 @@ def is_a_root_of_a_mean_of_squares(log_distance):
 @log_distance.fact
 def hears_silence_as_the_floor(log_distance):
     loud, silence = np.ones((1, 2, 2)), np.zeros((1, 2, 2))
-    fact = "silence is as loud as the floor: 1e-3 by default, so a magnitude of 1 is 60 dB away from it, whichever is silent"
+    fact = "silence is as loud as the floor, 1e-3 by default: a magnitude of 1 is 60 dB away, whichever is silent"
     require(near(log_distance(loud, silence), 60, 1e-3) & near(log_distance(silence, loud), 60, 1e-3), fact)
     for floor, decibels in ((1e-2, 40), (0.1, 20), (2e-4, 20 * np.log10(5000))):
         fact = f"the floor is an argument: with floor={floor} a magnitude of 1 is {decibels:.0f} dB away from silence"

@@ -103,10 +103,10 @@ def is_the_error_of_a_mean(paired_difference):
 @paired_difference.fact
 def keeps_the_pairs(paired_difference):
     _, error = mean_and_error(paired_difference, [0, 1], [1, 0])
-    fact = "seed i of a belongs to seed i of b: with 0, 1 against 1, 0 the differences are -1 and 1, and far from certain"
+    fact = "seed i of a belongs to seed i of b: 0, 1 against 1, 0 differ by -1 and 1, and that is far from certain"
     require(near(error, 1), fact)
     _, error = mean_and_error(paired_difference, [0, 8.25], [0.5, -4.75])
-    require(near(error, 6.75), fact.replace("0, 1 against 1, 0 the differences are -1 and 1", "differences of -0.5 and 13"))
+    require(near(error, 6.75), "the error of a mean of two differences, -0.5 and 13, is half of what lies between them")
 
 
 @exercise(

@@ -57,7 +57,7 @@ def keeps_as_few_as_possible(nucleus):
     fact = "0.5 + 0.25 is exactly top_p = 0.75: that is enough, and no symbol more stays"
     require(near(nucleus(p, 0.75), np.array([0, 2, 0, 1]) / 3), fact)
     found = returns(nucleus(np.full(4, 0.25), 0.5), (4,))
-    require(near(np.sort(found), [0, 0, 0.5, 0.5]), "of four equal symbols two are enough for top_p = 0.5, not all that tie")
+    require(near(np.sort(found), [0, 0, 0.5, 0.5]), "of four equal symbols two are enough for 0.5, not all that tie")
 
 
 @nucleus.fact

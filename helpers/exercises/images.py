@@ -188,7 +188,7 @@ def is_an_absolute_difference(transfer_error):
         require(near(transfer_error(*three, np.arange(3)[None], [0]), error), fact)
     guess, x = np.zeros((2, 1, 2, 4))
     guess[0, 1], x[0, 1] = [1, 2, 0, 0], [0, 1, 1, 4]
-    fact = "each pixel is compared with its own truth: differences of 1, 1, 1 and 4 have the mean 1.75, whatever their sign"
+    fact = "each pixel has its own truth: differences of 1, 1, 1 and 4 have the mean 1.75, whatever their sign"
     require(near(transfer_error(guess, x, np.array([[1, 0]]), [0]), 1.75), fact)
 
 
@@ -201,6 +201,7 @@ def counts_every_glyph_alike(transfer_error):
     require(near(transfer_error(guess, np.zeros_like(guess), c, [0]), 2), fact)
     guess, x, c = three_fonts()
     counts = [(i, j) for i in range(3) for j in (0, 2, 3, 5)]
-    errors = [returns(transfer_error(guess[[i]], x[[i]], c[[i]], [k for k in range(6) if k != j]), ()) for i, j in counts]
+    but = [[column for column in range(6) if column != j] for _, j in counts]
+    errors = [returns(transfer_error(guess[[i]], x[[i]], c[[i]], b), ()) for (i, _), b in zip(counts, but)]
     fact = "`shown` are columns, whatever letter stands there; all other glyphs count, letter 0 among them"
     require(near(transfer_error(guess, x, c, [1, 4]), np.mean(errors)), fact)

@@ -54,7 +54,7 @@ def weighs_symbols_alike(bits):
 @bits.fact
 def counts_unknown_symbols(bits):
     log_p = np.log([[0.5, 0.001, 0.5, 0.25], [0.5, 0.5, 0.9, 0.9]])
-    fact = "only symbol 0 is padding: an unknown character (2) was predicted, and counts, as the end (1) does; it may be dear"
+    fact = "only symbol 0 is padding: an unknown character (2) was predicted, and counts, as the end (1) does"
     found = bits(log_p, np.array([[5, 2, 6, 1], [7, 1, 0, 0]]))
     require(near(found, (1 + np.log2(1000) + 1 + 2 + 1 + 1) / 6), fact)
     found = bits(np.full((1, 3), -9.0), np.array([[4, 2, 1]]))

@@ -91,7 +91,7 @@ def counts_the_likelier_ones(exposure):
     p = np.array([0.3, 0.1, 0.4, 0.2])
     ranks = np.array([2, 4, 1, 3])
     found = [returns(exposure(np.log(p), secret), ()) for secret in range(4)]
-    fact = "the rank of a secret is one more than the number of alternatives that are likelier than it, wherever they stand"
+    fact = "the rank of a secret is one more than the number of likelier alternatives, wherever they stand"
     require(near(found, np.log2(4 / ranks)), fact)
 
 
@@ -156,9 +156,11 @@ def draws_its_noise_from_rng(noisy_gradient):
     require(np.abs(one - other).max() > 1e-9, fact)
     rng = np.random.default_rng(5)
     first, second = (returns(noisy_gradient(SHORT.copy(), 1.0, 1.0, rng)) for _ in range(2))
-    require(np.abs(first - second).max() > 1e-9, "every step must have new noise, drawn from the generator that is given")
+    require(
+        np.abs(first - second).max() > 1e-9, "every step must have new noise, drawn from the generator that is given"
+    )
     z = noised(noisy_gradient, np.zeros((2, 20_000)), noise=1.0)
-    fact = "the noise must be Gaussian: privacy is computed from its tails, and noise of another shape has other ones"
+    fact = "the noise must be Gaussian: privacy is computed from its tails, other noise has others"
     require(near(((z / z.std()) ** 4).mean(), 3, 0.1), fact)
 
 

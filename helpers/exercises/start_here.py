@@ -235,6 +235,13 @@ def keeps_known_pixels(complete):
 
 
 @complete.fact
+def completes_each_image_by_its_own_pixels(complete):
+    fact = "an image is completed by its own known pixels, whatever the other images are"
+    x = np.array([[1.0, 0, 1, 0], [0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1]])
+    same_alone(lambda x: complete(x, LEFT, PI, PROTOTYPES), x, fact=fact)
+
+
+@complete.fact
 def survives_thousands_of_pixels(complete):
     rng = np.random.default_rng(0)
     p = rng.uniform(0.01, 0.99, (3, 4000))

@@ -110,7 +110,9 @@ def agrees_with_pytorch(conv_size):
         require(returns(conv_size(n, kernel, stride, padding), ()) == truth, fact)
     for n, kernel, stride, padding in ((64, 3, 1, 1), (101, 5, 4, 0), (33, 7, 2, 3), (40, 4, 3, 2), (13, 3, 5, 9)):
         truth = sum(start + kernel <= n + 2 * padding for start in range(0, n + 2 * padding, stride))
-        fact = f"a kernel of {kernel} fits at another number of places on {n} pixels, padding {padding}, stride {stride}"
+        fact = (
+            f"a kernel of {kernel} on {n} pixels, padding {padding}, stride {stride} fits at another number of places"
+        )
         require(returns(conv_size(n, kernel, stride, padding), ()) == truth, fact)
 
 

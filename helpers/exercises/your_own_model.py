@@ -53,9 +53,10 @@ def lies_in_the_middle(fit_into):
     require(box(fit_into, 4, 28)[2:] == [12, 0], "of 24 free columns, 12 lie on either side")
     for width, height, size in ((11, 7, 64), (3, 8, 32), (640, 480, 100)):
         w, h, left, top = box(fit_into, width, height, size)
-        fact = f"{width} x {height} in a square of {size}: the longer side fills it, the shorter is in proportion, rounded"
+        fact = f"{width} x {height} in a square of {size}: the longer side fills it, the shorter is in proportion"
         require(max(w, h) == size and abs(w * height - h * width) <= max(width, height) / 2, fact)
-        require(0 <= size - w - 2 * left <= 1 and 0 <= size - h - 2 * top <= 1, "on both sides must lie equally many free pixels")
+        even = 0 <= size - w - 2 * left <= 1 and 0 <= size - h - 2 * top <= 1
+        require(even, "on both sides must lie equally many free pixels")
 
 
 @fit_into.fact
@@ -170,7 +171,7 @@ def divides_nearest_by_second(copy_ratio):
     fact = "a sample 1 away from the nearest and 3 from the second has the ratio 1/3; halfway it is 1"
     require(near(found, [1 / 3, 1]), fact)
     found = ratios(copy_ratio, [[0.2, 0], [0.05, 0], [0.4, 0]], [[0, 0], [0.5, 0]])
-    require(near(found, [2 / 3, 1 / 9, 1 / 4]), "the ratio does not depend on the scale: 0.05 away and 0.45 away is 1/9")
+    require(near(found, [2 / 3, 1 / 9, 1 / 4]), "the ratio has no scale: 0.05 away and 0.45 away is 1/9")
 
 
 @copy_ratio.fact
