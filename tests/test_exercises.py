@@ -49,11 +49,11 @@ def _adam(**change):
     return f
 
 
-def _stop(copied=True, best=True, late=0, reset=True, ties=False, forever=False, ask_first=False):
+def _stop(copied=True, best=True, late=0, reset=True, ties=False, forever=False, ask_first=False, previous=False):
     """A loop that stops when the validation loss gets worse, with one mistake."""
 
     def f(start, step, valid_loss, epochs, patience):
-        theta, kept, lowest, waited, made = start.copy(), start.copy(), np.inf, 0, 0
+        theta, kept, lowest, waited, made, last = start.copy(), start.copy(), np.inf, 0, 0, np.inf
         while made < epochs and (forever or waited < patience + late):
             if ask_first:
                 valid_loss(theta)
@@ -63,7 +63,8 @@ def _stop(copied=True, best=True, late=0, reset=True, ties=False, forever=False,
             if loss < lowest or (ties and loss == lowest):
                 kept, lowest, waited = theta.copy() if copied else theta, loss, 0 if reset else waited
             else:
-                waited += 1
+                waited = 0 if previous and loss < last else waited + 1
+            last = loss
         return kept if best else theta, made
 
     return f
@@ -314,7 +315,8 @@ WRONG = [
     ("train_until_worse", _stop(reset=False), "begins the count anew"),
     ("train_until_worse", _stop(ties=True), "only equals the lowest"),
     ("train_until_worse", _stop(forever=True), "no new lowest loss"),
-    ("train_until_worse", _stop(ask_first=True), "step, then ask"),
+    ("train_until_worse", _stop(ask_first=True), "train_until_worse: step, then ask"),
+    ("train_until_worse", _stop(previous=True), "lower than the one before it"),
     ("train_until_worse", lambda start, step, valid_loss, epochs, patience: _stop()(start, step, valid_loss, 99, patience), "`epochs` steps"),
     ("iwae_from_weights", lambda w: -w.mean(axis=1), "the ELBO"),
     ("iwae_from_weights", lambda w: -S.logsumexp(w), "average, do not sum"),

@@ -4,8 +4,10 @@ import importlib.util
 import json
 from pathlib import Path
 
+import nbformat
 import pytest
 
+import notebook_rules as rules
 from helpers import lessons
 from helpers.lessons import PATH, Lesson, place
 
@@ -23,6 +25,14 @@ def test_numbers_rise_and_names_differ():
     assert [lesson.number for lesson in PATH] == sorted({lesson.number for lesson in PATH})
     assert len({lesson.name for lesson in PATH}) == len({lesson.title for lesson in PATH}) == len(PATH)
     assert place(PATH[3].name) == 3 and place("mine") == len(PATH)
+
+
+def test_the_readme_lists_every_lesson_with_the_minutes_that_it_states():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for lesson in PATH:
+        row = next((line for line in readme.splitlines() if f"| [{lesson.heading}](notebooks/{lesson.file}) |" in line), "")
+        text = "\n".join(rules.prose(nbformat.read(ROOT / "notebooks" / lesson.file, as_version=4)))
+        assert f"| {rules.STATED.search(text)[1].replace('minutes', 'min')} |" in row, lesson.heading
 
 
 def page(title, *texts):

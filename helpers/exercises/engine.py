@@ -179,6 +179,8 @@ class _Guarded:
         before = copy.deepcopy((args, kwargs))
         try:
             result = self.answer(*args, **kwargs)
+        except Wrong:  # said by a function that the exercise handed to the answer: no error in the code
+            raise
         except Exception as error:
             shapes = ", ".join(str(np.shape(a)) for a in args if isinstance(a, np.ndarray))
             with_shapes = f", given arrays of shapes {shapes}" if shapes else ""

@@ -128,7 +128,8 @@ def three_gradients(scale_shift_backward, x, scale, dy):
 @scale_shift_backward.fact
 def agrees_with_central_differences(scale_shift_backward):
     rng = np.random.default_rng(6)
-    x, dy, scale, shift = *rng.standard_normal((2, 5, 4)), *rng.standard_normal((2, 4))
+    x, dy = rng.standard_normal((2, 5, 4))
+    scale, shift = rng.standard_normal((2, 4))
     wanted = (
         ("dx", x, "y = scale · x + shift, so x passes dy on, stretched by scale"),
         ("dscale", scale, "scale[d] touches column d of every example, with strength x[n, d]: a sum, not a mean"),

@@ -268,6 +268,9 @@ def stops_when_patience_ends(train_until_worse):
         )
     _, made = run_over(train_until_worse, [2, 2, 2, 2, 2, 2], epochs=6, patience=3)
     require(made == 4, "a loss that only equals the lowest is no new lowest loss")
+    _, made = run_over(train_until_worse, [3, 1, 2, 1.5, 2, 1.5, 2, 1.5], epochs=8, patience=2)
+    fact = "a loss that is lower than the one before it, but not lower than the lowest so far, is no new lowest loss"
+    require(made == 4, fact)
 
 
 @train_until_worse.fact
