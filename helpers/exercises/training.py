@@ -35,6 +35,8 @@ def rests_without_gradient_and_velocity(momentum_step):
 def is_gradient_descent_without_momentum(momentum_step):
     theta, grad = np.array([1.0, 2.0]), np.array([0.5, -1.0])
     new, _ = theta_and_v(momentum_step(theta, np.zeros(2), grad, 0.1, 0.0))
+    fact = "without momentum it must be plain gradient descent; yours does not move: theta moves by the *new* velocity"
+    require(new != theta, fact)
     require(near(new, theta - 0.1 * grad), "without momentum it must be plain gradient descent, downhill")
 
 
