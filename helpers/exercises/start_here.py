@@ -224,6 +224,9 @@ def agrees_with_the_table_of_all_images(complete):
             if near(out[2:], slip[0, 2:]).all() and not near(out[2:], truth[2:]).all():
                 meaning = "0 means blank, not unknown" if value == 0 else "they are unknown"
                 fact += f" (did you set hidden pixels to {value}? {meaning}: leave their columns out of x and of p)"
+        likeliest = log_joint(seen[None], PI, PROTOTYPES[:, :2]).argmax()
+        if near(out[2:], PROTOTYPES[likeliest, 2:]).all() and not near(out[2:], truth[2:]).all():
+            fact += " (one prototype is not enough: let each count by its responsibility)"
         require(near(out[2:], truth[2:]), fact)
 
 

@@ -69,8 +69,8 @@ arc = exercise(
     "length is interpolated by itself.",
     hints=[
         "Split each code into its length and its direction (a vector of length 1), and treat the two separately.",
-        "Directions u, v with angle φ between them: (sin((1-t)φ) u + sin(tφ) v) / sin φ goes from u to v evenly.",
-        "Multiply by (1-t)·r0 + t·r1. If φ is nearly 0, a straight line will do.",
+        "The angle φ is `np.arccos(np.clip(d0 @ d1, -1, 1))`; make t a column: `np.linspace(0, 1, n)[:, None]`.",
+        "Multiply the directions by (1-t)·r0 + t·r1, r0 and r1 the lengths. If φ is nearly 0, a straight line will do.",
     ],
 )(codes.arc)
 
@@ -88,8 +88,8 @@ def changes_length_evenly(arc):
     norms = np.linalg.norm(returns(arc(a, 3 * b, 9)), axis=1)
     require(
         np.ptp(np.diff(norms)) < 1e-5,
-        "the distance from the origin must change in equal steps, and on a straight line it dips in the middle; treat "
-        "length and direction separately",
+        "the distance from the origin must change in equal steps (on a straight line it dips in the middle, and sines "
+        "of codes that still have their lengths change it unevenly); treat length and direction separately",
     )
 
 
@@ -165,7 +165,7 @@ def costs_nothing_where_the_guess_is_the_prior(elbo_on_grid):
     z, log_prior, _ = small_world()
     flat = np.full(len(z), -3.5)
     found = returns(elbo_on_grid(z, log_prior, flat, 0.0, 1.0), ())
-    fact = "a decoder that ignores the code, and the prior as the guess: then the ELBO is log p(x|z) itself"
+    fact = "a decoder that ignores the code, and the prior as the guess: the ELBO is log p(x|z) itself, with its sign"
     require(near(found, -3.5, 1e-3), fact)
 
 
