@@ -177,6 +177,7 @@ WALKED = {
     "helpers/widgets.py": "a typeface", "helpers/data/downloads.py": "test_downloads.py",
     "tools/samples.py": "our samples",
     "tools/run_notebooks.py": "a notebook", "helpers/disk.py": "all of them",
+    "tools/path.py": "test_path.py: nothing is overwritten",
     "tools/make_venv.py": "test_tools.py: .venv is replaced only if make has made it",
 }
 WRITES = {"write_bytes", "write_text", "write_new", "replacing", "unlink", "rename", "replace_with", "rmtree", "remove",

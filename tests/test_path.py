@@ -30,7 +30,8 @@ def test_numbers_rise_and_names_differ():
 def test_the_readme_lists_every_lesson_with_the_minutes_that_it_states():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for lesson in PATH:
-        row = next((line for line in readme.splitlines() if f"| [{lesson.heading}](notebooks/{lesson.file}) |" in line), "")
+        link = f"| [{lesson.heading}](notebooks/{lesson.file}) |"
+        row = next((line for line in readme.splitlines() if link in line), "")
         text = "\n".join(rules.prose(nbformat.read(ROOT / "notebooks" / lesson.file, as_version=4)))
         assert f"| {rules.STATED.search(text)[1].replace('minutes', 'min')} |" in row, lesson.heading
 
@@ -82,6 +83,16 @@ def test_a_check_changes_nothing(series, monkeypatch, capsys):
     before = {file: file.read_text() for file in series.iterdir()}
     monkeypatch.setattr("sys.argv", ["path.py", "--check"])
     assert tool.main() == 1 and "02_c.ipynb -> 00_c.ipynb" in capsys.readouterr().out
+    assert {file: file.read_text() for file in series.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["03_c.ipynb", "02_c.moving", "01_a.md"])
+def test_nothing_is_overwritten(series, monkeypatch, capsys, name):
+    """A second notebook of a lesson, what an interrupted run left, or a file of the reader's: nothing is touched."""
+    (series / name).write_text((series / "02_c.ipynb").read_text())
+    before = {file: file.read_text() for file in series.iterdir()}
+    monkeypatch.setattr("sys.argv", ["path.py"])
+    assert tool.main() == 1 and "move it away" in capsys.readouterr().err
     assert {file: file.read_text() for file in series.iterdir()} == before
 
 

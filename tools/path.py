@@ -68,9 +68,13 @@ def renumbered(notebook: str, lesson: Lesson) -> str:
 def misplaced(root: Path = ROOT) -> list[tuple[Path, Path, str]]:
     """What must change: (file as it is, file as it should be, its text as it should be), for notebooks and pages.
 
-    Raises ValueError for a lesson without a notebook, or a notebook without a lesson.
+    Raises ValueError for a lesson without a notebook, or with two, for a notebook without a lesson, and where a file
+    stands in the way: nothing is overwritten.
     """
-    found = {path.stem[3:]: path for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+    paths = sorted((root / "notebooks").glob("[0-9][0-9]_*"))
+    found = {path.stem[3:]: path for path in paths if path.suffix == ".ipynb"}
+    if odd := [path.name for path in paths if path not in found.values()]:
+        raise ValueError(f"notebooks/ holds {', '.join(odd)} beside the notebooks of the path; move it away.")
     if lost := found.keys() ^ LESSONS.keys():
         raise ValueError(f"helpers/lessons.py and notebooks/ differ in {', '.join(sorted(lost))}; mend one of them.")
     files = [(path, path.with_name(LESSONS[name].file), LESSONS[name]) for name, path in found.items()]
