@@ -56,7 +56,7 @@ def adds_up_dimensions(gaussian_nll):
     x, y = np.random.default_rng(2).standard_normal((2, 6, 5))
     require(
         near(gaussian_nll(x, y, 0.7), sum(returns(gaussian_nll(x[:, [d]], y[:, [d]], 0.7)) for d in range(5))),
-        "dimensions are independent, so their nll must add up; the constant belongs to each dimension once",
+        "dimensions are independent, so their nll must add up: that of 5 dimensions is the sum of what each has alone",
     )
 
 
@@ -119,10 +119,17 @@ def gives_one_number_per_image(bits_per_pixel):
 @bits_per_pixel.fact
 def of_a_flat_density_is_eight(bits_per_pixel):
     for D in (1, 100):
+        found = returns(bits_per_pixel(np.zeros(2), D))
+        slips = {
+            0: "is the volume of a bin in it?",
+            -8: "look at the sign of the volume: -log P is positive",
+            8 * np.log(2): "these are nats; a bit has log 2 of them",
+            8 * D: "it must be for one pixel, not for all of them",
+        }
+        slip = next((slip for wrong, slip in slips.items() if near(found, wrong).all()), "check volume, unit and D")
         require(
-            near(bits_per_pixel(np.zeros(2), D), 8),
-            "a density of 1 everywhere knows nothing about 256 levels and must need exactly 8 bits per pixel; is the "
-            "volume of a bin in it, and is it divided by the number of pixels?",
+            near(found, 8),
+            f"a density of 1 everywhere knows nothing about 256 levels and must need exactly 8 bits per pixel; {slip}",
         )
 
 
