@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from helpers.data import text
 from helpers.data.dataset import DataError, Dataset
-from helpers.data.text import Vocabulary
+from helpers.data.text import END, PAD, SPECIAL, UNKNOWN, Vocabulary
 
-__all__ = ["Vocabulary", "alike", "load", "normalise", "oklab_to_rgb", "rgb_to_oklab", "survey"]
+__all__ = ["Vocabulary", "Words", "alike", "load", "normalise", "oklab_to_rgb", "parts", "rgb_to_oklab", "survey"]
 
 # Björn Ottosson (2020), "A perceptual color space for image processing", https://bottosson.github.io/posts/oklab/
 # From linear RGB to what the three kinds of cones respond to, and from its cube root to L, a and b.
@@ -58,6 +58,34 @@ def alike(name: str) -> str:
     Names with the same letters go into the same split; else the test would ask for what was learned by heart.
     """
     return re.sub(r"[^a-z]", "", name).replace("gray", "grey")
+
+
+def parts(name):
+    """The words of a name, a list of str; a stroke parts them as a space does, so "blue/green" has two."""
+    return name.replace("/", " ").split()
+
+
+class Words:
+    """The words of some names as symbols, as characters are in a Vocabulary: 0 pad, 1 end, 2 unknown, then words.
+
+    Made from names, a list of str. ``encode(names)`` gives rows of whole numbers (N, T), each ended and padded;
+    ``decode`` of such rows a list of names, in which an unknown word is left out.
+    """
+
+    def __init__(self, names):
+        self.words = sorted({word for name in names for word in parts(name)})
+        self.number = {word: i for i, word in enumerate(self.words, SPECIAL)}
+
+    def __len__(self):
+        return SPECIAL + len(self.words)
+
+    def encode(self, names):
+        rows = [[self.number.get(word, UNKNOWN) for word in parts(name)] + [END] for name in names]
+        longest = max(map(len, rows))
+        return np.array([row + [PAD] * (longest - len(row)) for row in rows])  # (N, T)
+
+    def decode(self, x):
+        return [" ".join(self.words[i - SPECIAL] for i in row if i >= SPECIAL) for row in np.asarray(x)]
 
 
 def survey() -> tuple[list[str], np.ndarray]:

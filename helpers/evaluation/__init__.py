@@ -6,6 +6,8 @@
     neighbours   the nearest examples, near-duplicates and their groups
     copies       has a model learned training examples by heart?
     labels       wrong labels; precision and recall of a search
+    filters      what may come out: no crude names (their list: crude_names), no moved copies; drawing again
+    naming       names for a colour: the best of many draws
     privacy      what a model gives away: exposure, membership attacks; the clipped, noisy mean of DP-SGD
 
 What lessons use most can be had from here: ``evaluation.Board``, ``evaluation.nearest``.

@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike
 from helpers.data.dataset import DataError
 
 
-def cross_fit(score, n, k, rng):
+def cross_fit(score, n, parts, rng):
     """A score (n, …) of each of n examples by a model that did not see it.
 
     ``score(train, held_out)`` gets two arrays of row numbers, fits on the first, and scores the second; the n
-    examples are cut into k parts at random, by the NumPy generator ``rng``. (Chernozhukov et al., 2018, use the name.)
+    examples are cut into ``parts`` at random, by the NumPy generator ``rng``. (Chernozhukov et al., 2018, name it.)
     """
-    part, out = rng.permutation(np.arange(n) % k), None
-    for f in range(k):
+    part, out = rng.permutation(np.arange(n) % parts), None
+    for f in range(parts):
         held_out = np.nonzero(part == f)[0]
         values = np.asarray(score(np.nonzero(part != f)[0], held_out))
         out = np.empty((n, *values.shape[1:])) if out is None else out

@@ -5,6 +5,7 @@ Exposure (Carlini et al., 2019), membership attacks by the loss (Yeom et al., 20
 that keep secrets builds most of it.
 """
 
+import warnings
 from statistics import NormalDist
 
 import numpy as np
@@ -105,3 +106,25 @@ def private_mean(gradients, largest, noise, expected, generator=None):
         name: (g + noise * largest * torch.randn(g.shape, generator=generator, dtype=g.dtype)) / expected
         for name, g in total.items()
     }
+
+
+def noise_for(epsilon: float, delta: float, steps: int, rate: float) -> float:
+    """The noise, as a multiple of the clip, with which DP-SGD keeps (epsilon, delta) over so many steps.
+
+    rate: the probability with which each example enters a batch. The sums are those of Opacus (Yousefpour et al.,
+    2021): numerical composition (Gopi et al., 2021), or Rényi's where all examples are in every batch. Raises
+    DataError for what no noise could keep.
+    """
+    if not (epsilon > 0 and 0 < delta < 1 and steps >= 1 and 0 < rate <= 1):
+        raise DataError(
+            f"found epsilon {epsilon}, delta {delta}, {steps} steps and rate {rate}; give an epsilon above 0, a delta "
+            "between 0 and 1, at least one step, and a rate above 0 and up to 1."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what Opacus imports, and of first guesses that it replaces
+        from opacus.accountants.utils import get_noise_multiplier
+
+        return get_noise_multiplier(
+            target_epsilon=epsilon, target_delta=delta, steps=steps, sample_rate=rate,
+            accountant="prv" if rate < 1 else "rdp",
+        )

@@ -12,6 +12,7 @@ from torch import nn
 from helpers import checkpoints
 from helpers.build import assemble
 from helpers.data import Dataset, Split, colours
+from helpers.data.text import UNKNOWN
 from helpers.models.contract import Generator, understood
 from helpers.models.texts import bits_per_character
 from helpers.training import fit
@@ -22,6 +23,8 @@ KINDS = {
     "gru-shuffled": "GRU told the colour of another name",
     "transformer": "Transformer",
     "transformer-colour": "Transformer told the colour",
+    "words": "GRU of whole words",
+    "words-colour": "GRU of whole words told the colour",
     "vae": "VAE, one code of 4 a name, decoded by a GRU told its colour, trained with free bits",
     "vae-plain": "VAE, as names-vae but trained without free bits: its code is ignored",
 }
@@ -34,15 +37,21 @@ TRANSFORMER = dict(width=64, layers=2, heads=4)
 TRAINING: dict[str, dict[str, Any]] = {
     "gru": dict(batch_size=50, clip=1.0, epochs=60, lr=5e-3, weight_decay=0.1),
     "transformer": dict(batch_size=50, clip=1.0, epochs=80, lr=3e-3, weight_decay=0.1, warmup=0.1),
+    "words": dict(batch_size=50, clip=1.0, epochs=60, lr=5e-3, weight_decay=0.1),
     "vae": dict(batch_size=50, clip=1.0, epochs=60, lr=5e-3, weight_decay=0.01),
 }
 FREE_BITS = 1.0
 
 
-def plan(kind: str, symbols: int, longest: int) -> dict[str, Any]:
+def plan(kind: str, data: Dataset) -> dict[str, Any]:
     """All models of one kind in a file, one for each seed: five, or a single VAE."""
     family = kind.split("-")[0]
     told = {} if kind == family else TOLD
+    if family == "words":
+        words = words_of(data)
+        return {"model": "GRULanguageModel", "copies": 5, "symbols": len(words), **GRU, "dropout": 0.5,
+                "longest": words.encode(data.vocabulary.decode(data.train.x)).shape[1], **told}
+    symbols, longest = len(data.vocabulary), data.x.shape[1]
     if family == "gru":
         return {"model": "GRULanguageModel", "copies": 5, "symbols": symbols, **GRU, "dropout": 0.4,
                 "longest": longest, **told}
@@ -65,17 +74,36 @@ def shuffled(split: Split, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return split.x, np.asarray(split.c)[order]
 
 
+def words_of(data: Dataset) -> colours.Words:
+    """The words of the training names."""
+    return colours.Words(data.vocabulary.decode(data.train.x))
+
+
+def in_words(split: Split, data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the names of a split whose words all occur in training names: x in words, c, and which they are, (N,)."""
+    x = words_of(data).encode(data.vocabulary.decode(split.x))
+    known = np.flatnonzero((x != UNKNOWN).all(axis=1))
+    return x[known], np.asarray(split.c)[known], known
+
+
 @torch.no_grad()
 def figures(models: Iterable[Generator], data: Dataset) -> dict[str, float]:
-    """Bits per character, the mean over models and their standard deviation; for the VAE its bound (IWAE-50)."""
+    """Bits per character, the mean over models and their standard deviation; for the VAE its bound (IWAE-50).
+
+    Models of words are asked only about names whose words they know; bits are shared among the characters all the same.
+    """
     found: dict[str, float] = {}
+    models = list(models)
     for name, split in (("validation", data.valid), ("test", data.test)):
-        x, c = torch.as_tensor(split.x), torch.as_tensor(split.c, dtype=torch.float32)
-        bits = []
+        seen, told, letters = split.x, np.asarray(split.c), split.x
+        if getattr(models[0], "symbols", None) == len(words_of(data)):
+            seen, told, known = in_words(split, data)
+            letters = split.x[known]
+        x, c, bits = torch.as_tensor(seen), torch.as_tensor(told, dtype=torch.float32), []
         for model in models:
             codes = understood(model.log_prob, dict(k=50))  # nothing, where the likelihood is exact
             bound = model.log_prob(x, c, generator=torch.Generator().manual_seed(0), **codes)
-            bits.append(bits_per_character(bound, x))
+            bits.append(bits_per_character(bound, letters))
         found |= {name: round(float(np.mean(bits)), 3), f"{name}, deviation": round(float(np.std(bits)), 3)}
     return found
 
@@ -84,8 +112,10 @@ def train(kind: str, folder: Path) -> str:
     """Train the models of one kind and save them in one file with a card; returns what they reached, in words."""
     data, start = colours.load(), time.perf_counter()
     models: list[Any] = []
-    pair = (shuffled(data.train), shuffled(data.valid)) if kind == "gru-shuffled" else data
-    several = plan(kind, len(data.vocabulary), data.x.shape[1])
+    pair: Any = (shuffled(data.train), shuffled(data.valid)) if kind == "gru-shuffled" else data
+    if kind.startswith("words"):
+        pair = in_words(data.train, data)[:2], in_words(data.valid, data)[:2]
+    several = plan(kind, data)
     one = {name: value for name, value in several.items() if name != "copies"}
     recipe = TRAINING[kind.split("-")[0]]
     objective = dict(free_bits=FREE_BITS) if kind == "vae" else {}
@@ -93,11 +123,11 @@ def train(kind: str, folder: Path) -> str:
         torch.manual_seed(seed)
         models.append(assemble(one))
         fit(models[-1], pair, seed=seed, objective=objective, quiet=True, **recipe)
-    found = figures(models, data)
+    found, unit = figures(models, data), "word" if kind.startswith("words") else "character"
     checkpoints.save(
         folder / f"names-{kind}",
         nn.ModuleList(models).state_dict(),
-        model=f"{KINDS[kind]}, of names for colours, character by character; seeds 0 to {len(models) - 1}",
+        model=f"{KINDS[kind]}, of names for colours, {unit} by {unit}; seeds 0 to {len(models) - 1}",
         plan=several,
         made_by=f"make pretrained (names-{kind})",
         data="colours: 679 training names; see data/README.md",
