@@ -205,3 +205,29 @@ def test_opacus_makes_the_same_step(net):
     ours = privacy.private_mean(by_vmap(net, x.detach(), c), 0.8, 0.0, expected=16)
     for (name, before), after in zip(net.named_parameters(), twin.parameters()):
         assert torch.allclose(before - after, ours[name], rtol=0, atol=1e-6)  # Opacus adds 1e-6 to each length
+
+
+# --- accounting --------------------------------------------------------------------------------------
+
+
+def test_noise_for_one_step_is_what_the_exact_formula_of_the_gaussian_asks_for():
+    """δ(ε) of one Gaussian step on everybody (Balle and Wang, 2018), at the noise that Rényi's sums find enough."""
+    phi = lambda t: 0.5 * math.erfc(-t / math.sqrt(2))
+    for epsilon in (1.0, 4.0):
+        sigma = privacy.noise_for(epsilon, 1e-5, steps=1, rate=1.0)
+        enough, less = (phi(0.5 / s - epsilon * s) - math.exp(epsilon) * phi(-0.5 / s - epsilon * s)
+                        for s in (sigma, 0.7 * sigma))
+        assert enough < 1e-5 < less  # and not far too much
+
+
+def test_more_steps_more_often_seen_and_less_to_spend_need_more_noise():
+    base = privacy.noise_for(4.0, 1e-4, steps=100, rate=0.1)
+    assert privacy.noise_for(4.0, 1e-4, steps=400, rate=0.1) > base
+    assert privacy.noise_for(4.0, 1e-4, steps=100, rate=0.3) > base
+    assert privacy.noise_for(1.0, 1e-4, steps=100, rate=0.1) > base
+
+
+@pytest.mark.parametrize("wrong", [(0, 1e-5, 1, 1.0), (1, 0, 1, 1.0), (1, 1e-5, 0, 1.0), (1, 1e-5, 1, 1.5)])
+def test_noise_for_refuses_what_cannot_be(wrong):
+    with pytest.raises(DataError, match="give an epsilon above 0"):
+        privacy.noise_for(*wrong)
