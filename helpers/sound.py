@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from helpers.disk import MADE_BY, ROOT, DiskError, recording, write_bytes
 from helpers.errors import DataError
 
 SAMPLE_RATE = 16_000  # Hz
 N_FFT, HOP = 1024, 320  # samples: windows of 64 ms, one every 20 ms
+SOUNDS = ROOT / "notebooks" / "sounds"  # for other pages; written by `make notebooks`
 FLOOR = 1e-3  # magnitudes below this, 60 dB under a full sine, count as silence
 MIN_SECONDS, MAX_SECONDS = 0.05, 60.0
 QUIET = 1e-5  # a peak below this is silence
@@ -54,6 +56,12 @@ def istft(spectrum: torch.Tensor, samples: int, n_fft: int = N_FFT, hop_length: 
 def log_magnitude(wave: Array, n_fft: int = N_FFT, hop_length: int = HOP) -> torch.Tensor:
     """Natural logarithm of magnitudes, floored at 60 dB below a full sine: (N, frequencies, frames), -6.9 to 0."""
     return stft(wave, n_fft, hop_length).abs().clamp(min=FLOOR).log()
+
+
+def magnitudes(log_magnitude: Array) -> torch.Tensor:
+    """Magnitudes from logarithms, where what lies at the floor is silence; taken as sound, it would hiss."""
+    x = torch.as_tensor(log_magnitude, dtype=torch.float32)
+    return torch.where(x > math.log(FLOOR) + 0.1, x.exp(), 0.0)
 
 
 def mel_filters(n_mels: int = 64, sample_rate: int = SAMPLE_RATE, n_fft: int = N_FFT) -> torch.Tensor:
@@ -156,6 +164,13 @@ def _dip(curve, n, f, lag):
     left, here, right = (curve.numpy()[n, f, lag + s] for s in (-1, 0, 1))
     bend = left - 2 * here + right
     return lag + np.where(bend > 1e-12, 0.5 * (left - right) / np.where(bend > 1e-12, bend, 1), 0).clip(-1, 1)
+
+
+def envelope(wave: Array, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """How far waves (N, samples) swing, in dB under 1: the furthest point of every 20 ms, (N, moments)."""
+    rows, size = _rows(wave).abs().numpy(), sample_rate // 50
+    rows = rows[:, : rows.shape[1] // size * size].reshape(len(rows), -1, size)
+    return 20 * np.log10(np.maximum(rows.max(axis=2), 1e-6))
 
 
 def cents(f: npt.ArrayLike, reference: npt.ArrayLike) -> np.ndarray:
@@ -315,23 +330,53 @@ def fit_length(wave: npt.ArrayLike, samples: int, fade: int = 320) -> np.ndarray
     return np.pad(wave, (0, samples - len(wave)))
 
 
-def encode(wave: npt.ArrayLike, sample_rate: int = SAMPLE_RATE, format: str = "mp3") -> bytes:
+def encode(wave: npt.ArrayLike, sample_rate: int = SAMPLE_RATE, format: str = "mp3", comment: str = "") -> bytes:
     """The wave (samples,) as the bytes of a sound file: "mp3" (small), "wav" or "flac" (exact)."""
     import soundfile
 
-    file = io.BytesIO()
-    soundfile.write(file, np.clip(wave, -1, 1), sample_rate, format=format.upper())
-    return file.getvalue()
+    bytes_ = io.BytesIO()
+    with soundfile.SoundFile(bytes_, "w", sample_rate, 1, format=format.upper()) as file:
+        if comment:
+            file.comment = comment
+        file.write(np.clip(wave, -1, 1))
+    return bytes_.getvalue()
 
 
-def show(wave: npt.ArrayLike, label: str, sample_rate: int = SAMPLE_RATE, format: str = "mp3") -> None:
-    """Show a player for the wave in a notebook. ``label`` says what there is to hear, also where sound is stripped."""
+def show(
+    wave: npt.ArrayLike,
+    label: str,
+    sample_rate: int = SAMPLE_RATE,
+    format: str = "mp3",
+    save: str | None = None,
+) -> None:
+    """Show a player for the wave in a notebook. ``label`` says what there is to hear, also where sound is stripped.
+
+    ``save`` names a file in ``notebooks/sounds`` for other pages; it is written by ``make notebooks`` alone, and
+    replaces nothing but a sound that was saved like this.
+    """
     from IPython.display import display
 
+    if save and recording():
+        _save(SOUNDS / save, encode(np.asarray(wave), sample_rate, Path(save).suffix[1:], MADE_BY))
     data = base64.b64encode(encode(np.asarray(wave), sample_rate, format)).decode()
     kind = {"mp3": "mpeg"}.get(format, format)
     html = f'{label}<br><audio controls aria-label="{label}" src="data:audio/{kind};base64,{data}"></audio>'
     display({"text/html": html, "text/plain": f"sound: {label}"}, raw=True)
+
+
+def _save(file: Path, data: bytes):
+    """Write a sound that says in its comment who made it; what does not say so is left alone."""
+    import soundfile
+
+    if os.path.lexists(file):
+        try:
+            with soundfile.SoundFile(file) as before:
+                ours = before.comment == MADE_BY
+        except (soundfile.LibsndfileError, OSError):
+            ours = False
+        if not ours:
+            raise DiskError(f"{file} was not saved by a notebook, and is left as it is; move it, or use another name.")
+    write_bytes(file, data)
 
 
 def melody(

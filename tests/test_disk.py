@@ -122,6 +122,33 @@ def typeface(folder, home):
     TypefaceDesigner(model, [("one", torch.tensor([1.0, 0.0]))], folder=folder).save()
 
 
+def instrument(folder, home):
+    from helpers import export
+
+    notes = np.log(np.maximum(np.random.default_rng(0).random((2, 513, 51)) * 0.1, 1e-3))
+    export.sfz(notes, [60, 67], folder, "mine", sample_rate=16_000)
+
+
+def heard(folder, home):
+    from helpers import sound
+
+    before, sound.SOUNDS, os.environ[disk.RECORD] = sound.SOUNDS, folder, "1"
+    try:
+        sound.show(np.sin(np.arange(1600)), "a sine, which is enough here", save="sine.mp3")
+    finally:
+        sound.SOUNDS = before
+        del os.environ[disk.RECORD]
+
+
+def typeface_file(folder, home):
+    from helpers import export
+    from helpers.data import glyphs
+
+    drawn = glyphs.draw_font("DejaVuSans")
+    alphabet = np.stack([drawn[k][::2, ::2].reshape(-1) for k in glyphs.CHARACTERS])
+    export.font(alphabet, folder / "own.ttf", "Own")
+
+
 def square(setting, seed):
     return {"test": setting["x"] ** 2 + seed}
 
@@ -165,7 +192,10 @@ WRITERS = {
     "a figure": picture,
     "the cache": cached,
     "a typeface": typeface,
+    "a font": typeface_file,
     "our samples": our_samples,
+    "an instrument": instrument,
+    "a sound": heard,
     "a notebook": notebook,
 }
 # Modules that write, and which of the above walks there; downloads have a server, and a test in test_downloads.py.
@@ -174,7 +204,9 @@ WALKED = {
     "helpers/checkpoints/store.py": "a checkpoint",
     "helpers/checkpoints/signing.py": "a signature", "helpers/experiments/sweeps.py": "a sweep",
     "helpers/evaluation/board.py": "the board", "helpers/plotting.py": "a figure", "helpers/data/cache.py": "the cache",
-    "helpers/widgets.py": "a typeface", "helpers/data/downloads.py": "test_downloads.py",
+    "helpers/export/sfz.py": "an instrument", "helpers/sound.py": "a sound",
+    "helpers/export/font.py": "a font", "helpers/widgets/typeface.py": "a typeface",
+    "helpers/data/downloads.py": "test_downloads.py",
     "tools/samples.py": "our samples",
     "tools/run_notebooks.py": "a notebook", "helpers/disk.py": "all of them",
     "tools/path.py": "test_path.py: nothing is overwritten",

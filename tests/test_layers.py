@@ -18,11 +18,11 @@ TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in FIL
 FLOORS = [
     ["disk", "errors", "lessons", "progress"],
     ["sound", "plotting", "checkpoints"],
-    ["data"],
+    ["data", "synthesis"],
     ["scratch"],
     ["models", "evaluation", "training"],
     ["senses"],
-    ["build"],
+    ["build", "export"],
     ["runs", "experiments", "widgets"],
     ["exercises", "__main__"],
 ]

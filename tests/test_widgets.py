@@ -2,7 +2,6 @@
 
 import io
 import time
-import types
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.data.text import Vocabulary
+from helpers.data.colours import Words
 from helpers.disk import write_new
+from helpers.evaluation.naming import Judges, Namer
 from helpers.models import SetVAE
 from helpers.models.images import ConditionalDecoder, ConditionalEncoder
 from helpers.models.sounds import SpectrogramDecoder, SpectrogramEncoder
@@ -93,7 +93,7 @@ def test_a_name_that_is_taken_at_the_last_moment_is_left_alone(designer, tmp_pat
         path.write_text("mine")
         write_new(path, data)
 
-    monkeypatch.setattr("helpers.widgets.write_new", slow)
+    monkeypatch.setattr("helpers.widgets.typeface.write_new", slow)
     assert designer.save() == [] and "is left as it is" in designer.said.value
     assert [f.read_text() for f in tmp_path.iterdir()] == ["mine"]
 
@@ -102,6 +102,22 @@ def test_a_folder_that_cannot_be_written_to_is_said(designer, tmp_path):
     (tmp_path / "file").write_text("")
     designer.folder = tmp_path / "file" / "below"
     assert designer.save() == [] and "choose another folder" in designer.said.value
+
+
+def test_the_typeface_is_saved_as_a_font_under_a_name_not_yet_taken(designer, tmp_path):
+    from fontTools.ttLib import TTFont
+
+    (tmp_path / "My-typeface.ttf").write_text("mine")
+    designer.font.button.click()
+    file = tmp_path / "My-typeface-2.ttf"
+    assert str(file) in designer.font.said.value and TTFont(file)["name"].getDebugName(1) == "My typeface"
+    assert (tmp_path / "My-typeface.ttf").read_text() == "mine"
+    designer.font.name.value = "Zoë/../x"
+    assert designer.font.save() is None and "cannot be called" in designer.font.said.value
+    designer.font.folder = tmp_path / "My-typeface.ttf" / "below"
+    designer.font.name.value = "Other"
+    assert designer.font.save() is None and "choose another folder" in designer.font.said.value
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_it_shows_everything_in_one_widget(designer):
@@ -144,14 +160,34 @@ def test_the_instrument_is_redrawn_and_played(instrument):
     assert first.value[:4] == b"RIFF" and first.autoplay
     instrument.button.click()
     assert len(instrument.player.children) == 1 and instrument.player.children[0] is not first
+    before = instrument.wave
+    instrument.vibrato.value, instrument.glide.value = 30, 0.2
+    instrument.button.click()
+    assert instrument.wave.shape == before.shape and not np.allclose(instrument.wave, before)
+
+
+def test_the_instrument_is_saved_as_a_patch_under_a_name_not_yet_taken(instrument, tmp_path):
+    instrument.folder = tmp_path
+    (tmp_path / "instrument-1").mkdir()
+    instrument.save_button.click()
+    files = sorted(file.name for file in (tmp_path / "instrument-2").iterdir())
+    assert len(files) == 13 and files[-1] == "instrument-2.sfz" and "12 samples" in instrument.said.value
+    (tmp_path / "file").write_text("")
+    instrument.folder = tmp_path / "file"
+    instrument.save_button.click()
+    assert "choose another folder" in instrument.said.value
 
 
 @pytest.fixture
 def namer():
     torch.manual_seed(0)
-    vocabulary = Vocabulary(tuple("<&abcde"))
-    model = GRULanguageModel(len(vocabulary), hidden=16, embedding=8, condition=3, longest=12, spread=0.1).eval()
-    return ColourNamer(model, vocabulary, colour="#102030")
+    words = Words([f"{one} {two}" for one in ("dark", "pale", "old", "hot")
+                   for two in ("sea", "sky", "mud", "fog", "sand", "rain")])
+    models = [GRULanguageModel(len(words), hidden=16, embedding=8, condition=c, longest=4, spread=0.1).eval()
+              for c in (3, 3, 0)]
+    known = ["dark sea", "pale sky", "old mud", "hot fog", "dark sand", "pale rain"]
+    judges = [Judges(words.encode, models[1:2], models[2:])]
+    return ColourNamer(Namer(models[0], words, judges, known), colour="#102030")
 
 
 def test_a_colour_gets_five_names_and_another_colour_others(namer):
@@ -174,6 +210,9 @@ def test_other_names_and_temperatures_redraw(namer):
 
 
 def test_names_are_text_and_never_markup(namer):
-    namer.vocabulary = types.SimpleNamespace(decode=lambda x: ["<b>", "", "a&b", "c", "d"])
+    namer.namer = lambda c, generator, n, temperature: [["<b>", "a&b"]]
     namer.redraw()
-    assert "&lt;b&gt;" in namer.sheet.value and "(no name)" in namer.sheet.value and "<b>" not in namer.sheet.value
+    assert "&lt;b&gt;" in namer.sheet.value and "a&amp;b" in namer.sheet.value and "<b>" not in namer.sheet.value
+    namer.namer = lambda c, generator, n, temperature: [[]]
+    namer.redraw()
+    assert "(no name)" in namer.sheet.value

@@ -6,12 +6,11 @@ positive inside the ink (after Green, *Improved alpha-tested magnification for v
 
 A *font* here is one typeface in one weight and slant. Whole fonts are held out, and each training font
 also comes in ``copies`` changed ones (width, slant, weight, contrast, height of the small letters), changed
-alike in all their characters, so that each is a consistent font of its own.
+alike in all their characters, so that each is a consistent font of its own. Copies with broken strokes are not kept.
 """
 
 import os
 import string
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -19,43 +18,31 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from helpers.data.cache import cached
+from helpers.data import fontfiles
+from helpers.data.cache import cached, recent
 from helpers.data.dataset import DataError, Dataset
+from helpers.data.outlines import (
+    BASELINE,
+    CAPITAL,
+    CHARACTERS,
+    FINE,
+    REACH,
+    SIDE,
+    code_point,
+    draw_font,
+    outlines,
+    signed_distance,
+)
+
+__all__ = ["BASELINE", "CAPITAL", "CHARACTERS", "FINE", "FONTS", "REACH", "SIDE", "broken", "code_point", "draw_font",
+           "enlarge", "ink", "load", "measure", "outlines", "pieces", "set_text", "signed_distance", "unbroken", "vary"]
 
 if TYPE_CHECKING:  # slow to import
     import torch
 
 Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
-CHARACTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
-SIDE = 28  # pixels
-CAPITAL = 17.0  # height of an H, in pixels
-BASELINE = 21.5  # where the letters stand, in pixels from the top
-REACH = 2.0  # distances are cut off here, in pixels
-FINE = 2  # the originals are kept at twice the resolution, so that changed copies stay sharp
 SLOPE = 0.9  # grey levels per pixel of distance at the edge, a little softer than a square pixel's
-
-# Where Unicode keeps whole alphabets for mathematics: first capital, first small letter, first digit (or None).
-ALPHABETS = {
-    "": (0x41, 0x61, 0x30),
-    "script": (0x1D49C, 0x1D4B6, None),
-    "bold script": (0x1D4D0, 0x1D4EA, None),
-    "fraktur": (0x1D504, 0x1D51E, None),
-    "bold fraktur": (0x1D56C, 0x1D586, None),
-    "double-struck": (0x1D538, 0x1D552, 0x1D7D8),
-    "sans": (0x1D5A0, 0x1D5BA, 0x1D7E2),
-    "bold sans": (0x1D5D4, 0x1D5EE, 0x1D7EC),
-    "italic sans": (0x1D608, 0x1D622, None),
-    "bold italic sans": (0x1D63C, 0x1D656, None),
-    "typewriter": (0x1D670, 0x1D68A, 0x1D7F6),
-}
-# Letters that had a place in Unicode before their alphabet did, and are missing there.
-OLDER = {
-    "script": dict(B=0x212C, E=0x2130, F=0x2131, H=0x210B, I=0x2110, L=0x2112, M=0x2133, R=0x211B,
-                   e=0x212F, g=0x210A, o=0x2134),
-    "fraktur": dict(C=0x212D, H=0x210C, I=0x2111, R=0x211C, Z=0x2128),
-    "double-struck": dict(C=0x2102, H=0x210D, N=0x2115, P=0x2119, Q=0x211A, R=0x211D, Z=0x2124),
-}
 
 ORNAMENTAL = {"script", "bold script", "fraktur", "bold fraktur", "double-struck"}
 PARTS = ("fields", "labels", "fonts", "names", "splits", "notes")
@@ -98,88 +85,6 @@ FONTS = (
 )
 
 
-def code_point(character: str, alphabet: str = "") -> int | None:
-    """Where a character is found in one of Unicode's alphabets, or None."""
-    if character in OLDER.get(alphabet, {}):
-        return OLDER[alphabet][character]
-    for first, run in zip(ALPHABETS[alphabet], (string.ascii_uppercase, string.ascii_lowercase, string.digits),
-                          strict=True):
-        if character in run:
-            return None if first is None else first + run.index(character)
-    return None
-
-
-def outlines(file: str, alphabet: str = "") -> dict[str, list[np.ndarray]]:
-    """The outlines of a font of Matplotlib's: character -> closed polygons (points, 2), y upwards.
-
-    Characters that the font lacks, or holds empty, are left out. Raises OSError when there is no such file.
-    """
-    import matplotlib
-    from matplotlib.font_manager import FontProperties, get_font
-    from matplotlib.textpath import TextPath
-
-    path = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", f"{file}.ttf")
-    known, properties = get_font(path).get_charmap(), FontProperties(fname=path)
-    found = {}
-    for character in CHARACTERS:
-        point = code_point(character, alphabet)
-        if point is None or point not in known:
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            rings = TextPath((0, 0), chr(point), size=100, prop=properties).to_polygons(closed_only=True)
-        polygons = [ring for ring in map(np.asarray, rings) if len(ring) > 2]
-        if polygons:
-            found[character] = polygons
-    return found
-
-
-def signed_distance(polygons: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Distance of every point of the grid x (W,), y (H,) to the nearest outline: (H, W), positive inside.
-
-    The outline is taken as points a twentieth of a pixel apart. Inside is where it winds around a point.
-    """
-    from scipy.spatial import cKDTree
-
-    rings = [p[:-1] if np.array_equal(p[0], p[-1]) else p for p in polygons]  # no point twice
-    a, b = np.concatenate(rings), np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])  # edges from a to b
-    steps = np.maximum(1, np.ceil(np.hypot(*(b - a).T) / 0.05).astype(int))
-    t = np.concatenate([np.arange(n) / n for n in steps])[:, None]
-    points = np.repeat(a, steps, axis=0) * (1 - t) + np.repeat(b, steps, axis=0) * t
-    grid = np.stack(np.meshgrid(x, y), axis=-1)  # (H, W, 2)
-    distance, _ = cKDTree(points).query(grid, distance_upper_bound=3 * REACH)
-    # Scanline: each edge that crosses a row changes the winding number of all that lies to its right.
-    winding = np.zeros((len(y), len(x) + 1))
-    edge, row = np.nonzero((a[:, 1:] <= y) != (b[:, 1:] <= y))
-    (ax, ay), (bx, by) = a[edge].T, b[edge].T
-    crossing = ax + (y[row] - ay) / (by - ay) * (bx - ax)
-    np.add.at(winding, (row, np.searchsorted(x, crossing)), np.sign(by - ay))
-    inside = np.cumsum(winding, axis=1)[:, :-1] != 0
-    return np.clip(np.where(inside, distance, -distance), -3 * REACH, 3 * REACH)
-
-
-def draw_font(file: str, alphabet: str = "") -> dict[str, np.ndarray]:
-    """Every character of a font as a field of distances (56, 56), in pixels of the 28 × 28 image.
-
-    Capitals are 17 pixels high and all stand on one baseline; each character is centred. A font whose widest
-    character would not fit is made narrower as a whole.
-    """
-    found = outlines(file, alphabet)
-    if "H" not in found:
-        raise DataError(f"{file} {alphabet}: there is no H to measure the font by; leave this font out.")
-    points = {k: np.concatenate(p) for k, p in found.items()}
-    high = CAPITAL / points["H"][:, 1].max()
-    widest = max(np.ptp(p[:, 0]) for p in points.values()) * high
-    wide = high * min(1, (SIDE - 3) / widest)
-    centres = (np.arange(SIDE * FINE) + 0.5) / FINE
-    fields = {}
-    for character, polygons in found.items():
-        middle = (points[character][:, 0].min() + points[character][:, 0].max()) / 2
-        placed = [(p - (middle, 0)) * (wide, -high) + (SIDE / 2, BASELINE) for p in polygons]
-        fields[character] = signed_distance(placed, centres, centres)
-    return fields
-
-
 def vary(fields: npt.ArrayLike, rng: np.random.Generator) -> np.ndarray:
     """A changed copy of a font, fields (M, 56, 56) to (M, 28, 28): the same change for every character.
 
@@ -212,6 +117,52 @@ def vary(fields: npt.ArrayLike, rng: np.random.Generator) -> np.ndarray:
             break
         wide *= 0.96
     return field.clamp(-REACH, REACH).numpy()
+
+
+def unbroken(fields: npt.ArrayLike, rng: np.random.Generator, tries: int = 100) -> np.ndarray:
+    """A changed copy of a font, as by :func:`vary`, in which no character falls into more pieces than in the original.
+
+    Copies that are too light for their thin strokes are thrown away: strokes of the copy must hang together even where
+    only what is darker than 0.5 counts as ink. Of ``tries`` copies, if none does, the one with the fewest broken
+    characters is returned.
+    """
+    fields = np.asarray(fields)
+    before = np.maximum(pieces(coarse(fields)), 1)
+    best, fewest = vary(fields, rng), np.inf
+    for attempt in range(tries):
+        copy = vary(fields, rng) if attempt else best
+        faults = (np.maximum(pieces(copy), pieces(copy, 0.5)) > before).sum()
+        if faults < fewest:
+            best, fewest = copy, faults
+        if not fewest:
+            break
+    return best
+
+
+def coarse(fields: npt.ArrayLike) -> np.ndarray:
+    """Fields of twice the resolution (M, 56, 56) at that of the data, (M, 28, 28), cut off at REACH."""
+    blocks = np.asarray(fields).reshape(-1, SIDE, FINE, SIDE, FINE)
+    return blocks.mean(axis=(2, 4)).clip(-REACH, REACH)
+
+
+def pieces(distance: npt.ArrayLike, darker: float = 0.3) -> np.ndarray:
+    """Into how many pieces the ink of each glyph falls: distances (…, 784) or (…, 28, 28) to whole numbers (…).
+
+    Ink is what has a grey level above ``darker``; pixels that share a side or a corner hang together.
+    """
+    from scipy.ndimage import label
+
+    field = np.asarray(distance)
+    front = field.shape[:-1] if field.shape[-1] == SIDE**2 else field.shape[:-2]
+    within = np.zeros((3, 3, 3))
+    within[1] = 1  # neighbours in the same glyph, and none in the next
+    last = label(ink(field).reshape(-1, SIDE, SIDE) > darker, within)[0].max(axis=(1, 2))
+    return np.diff(np.maximum.accumulate(last), prepend=0).reshape(front)  # they are numbered glyph after glyph
+
+
+def broken(alphabets: npt.ArrayLike) -> np.ndarray:
+    """Which characters of alphabets (…, 62, 784) of distances fall into several pieces: (…, 62), never i or j."""
+    return (pieces(alphabets) > 1) & ~np.isin(list(CHARACTERS), ["i", "j"])
 
 
 def ink(distance: Array) -> Array:
@@ -285,23 +236,34 @@ def measure(alphabet: npt.ArrayLike) -> dict[str, float]:
     }
 
 
-def load(copies: int = 40, form: Literal["distance", "ink"] = "distance") -> Dataset:
+def load(copies: int = 40, form: Literal["distance", "ink"] = "distance", fonts: str | os.PathLike | None = None,
+         held_out: Sequence[str] = ()) -> Dataset:
     """Every character of every font: x (N, 784), labels (62 characters) and groups (fonts).
 
     form: "distance" gives signed distances from -2 to 2 pixels; "ink" grey levels from 0 to 1.
     copies: how many changed copies of each training font come with it; of the script, Fraktur and
         double-struck alphabets a quarter as many, since they are each the only one of their kind.
+    fonts: a folder of TTF and OTF files of yours. They join the training, and come in changed copies, too; those
+        that ``held_out`` names, by the font's name or its file's, are for the test instead. What cannot be used is
+        left out, and the data set's notes say why.
 
     Drawn on first use, in some ten seconds, and kept in ``data/cache``. Fonts and characters that this version of
-    Matplotlib lacks are left out, and the data set's notes say which. Raises DataError if no font is left.
+    Matplotlib lacks are left out, and the data set's notes say which. Raises DataError if no font is left, or if
+    none of yours can be used.
     """
     import matplotlib
 
     if form not in ("distance", "ink"):
         raise DataError(f"glyphs: form is {form!r}; say 'distance' or 'ink'.")
-    recipe = f"{matplotlib.__version__} {copies} {FONTS}".encode() + Path(__file__).read_bytes()
-    stored = cached("glyphs", recipe, lambda: _draw_all(copies))
-    fields, labels, fonts, names, splits, notes = (stored[part] for part in PARTS)
+    recipe = f"{matplotlib.__version__} {copies} {FONTS}".encode()
+    recipe += Path(__file__).read_bytes() + Path(__file__).with_name("outlines.py").read_bytes()
+    if fonts is None:
+        stored = cached("glyphs", recipe, lambda: _draw_all(copies))
+    else:
+        own, said, digest = fontfiles.read(fonts, held_out)
+        recipe += Path(fontfiles.__file__).read_bytes() + digest
+        stored = recent("glyphs-own", recipe, lambda: _draw_all(copies, own, said))
+    fields, labels, font_of, names, splits, notes = (stored[part] for part in PARTS)
     x = fields.astype(np.float32) * (REACH / 127)
     groups = {split: np.nonzero(splits == split)[0] for split in ("train", "valid", "test")}
     return Dataset.make(
@@ -312,21 +274,27 @@ def load(copies: int = 40, form: Literal["distance", "ink"] = "distance") -> Dat
         shape=(SIDE, SIDE),
         valid=groups["valid"],
         test=groups["test"],
-        group=fonts,
+        group=font_of,
         group_names=tuple(names),
         kind="image",
-        source="fonts that ship inside Matplotlib: DejaVu, STIX, Computer Modern",
+        source="fonts that ship inside Matplotlib: DejaVu, STIX, Computer Modern"
+        + (f"; and {fontfiles.printable(str(fonts))}" if fonts is not None else ""),
         notes=tuple(notes),
     )
 
 
-def _draw_all(copies):
+def _draw_all(copies, own=(), said=()):
     names: list[str] = []
-    fields, labels, fonts, splits, notes = [], [], [], [], []
-    rng = np.random.default_rng(0)
-    for name, file, alphabet, split in FONTS:
+    fields, labels, fonts, splits, notes = [], [], [], [], [*said]
+    originals: dict[str, dict[str, np.ndarray]] = {}
+    rng, used = np.random.default_rng(0), 0  # how many of the reader's own
+    for name, file, alphabet, split in (*FONTS, *own):
+        name = f"{name} (yours)" if name in originals else name
         try:
             drawn = draw_font(file, alphabet)
+            if isinstance(file, Path) and (reason := fontfiles.trouble(drawn, originals)):
+                raise DataError(reason)
+            originals[name], used = drawn, used + isinstance(file, Path)
         except (OSError, RuntimeError, DataError) as error:
             notes.append(f"left out: {name} ({error})")
             continue
@@ -335,15 +303,17 @@ def _draw_all(copies):
             missing = "".join(character for character in CHARACTERS if character not in drawn)
             notes.append(f"{name} lacks {'the digits' if missing == string.digits else missing}")
         fine = np.stack([drawn[CHARACTERS[k]] for k in here])
-        versions = [fine.reshape(len(here), SIDE, FINE, SIDE, FINE).mean(axis=(2, 4))]
+        versions = [coarse(fine)]
         if split == "train":
-            versions += [vary(fine, rng) for _ in range(copies // 4 if alphabet in ORNAMENTAL else copies)]
+            versions += [unbroken(fine, rng) for _ in range(copies // 4 if alphabet in ORNAMENTAL else copies)]
         for i, version in enumerate(versions):
-            fields.append(np.round(version.clip(-REACH, REACH) * (127 / REACH)).astype(np.int8).reshape(len(here), -1))
+            fields.append(np.round(version * (127 / REACH)).astype(np.int8).reshape(len(here), -1))
             labels += here
             fonts += [len(names)] * len(here)
             names.append(name if i == 0 else f"{name} / {i}")
             splits.append(split)
+    if own and not used:
+        raise DataError(f"glyphs: none of your fonts can be used: {'; '.join(notes[-4:])}.")
     if not fields:
         raise DataError("glyphs: none of the fonts was found inside Matplotlib; install Matplotlib again.")
     arrays = np.concatenate(fields), labels, fonts, names, splits, notes

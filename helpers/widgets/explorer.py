@@ -1,0 +1,124 @@
+"""Sliders beside what they change: any figure (Explorer), or what a model makes of a code (Sliders)."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from helpers.models import VAE
+
+Directions = Sequence[tuple[str, ArrayLike]]  # a name and a vector (K,) each
+
+
+def png(grey: ArrayLike) -> bytes:
+    """Grey levels (H, W), 0 for paper to 1 for ink, as the bytes of a PNG."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray((255 * (1 - np.clip(grey, 0, 1))).round().astype(np.uint8)).save(file, format="png")
+    return file.getvalue()
+
+
+class Explorer:
+    """Sliders beside a picture that is drawn anew whenever one of them moves.
+
+    draw: a function whose keyword arguments are the sliders' values; it returns a figure. ranges: for each argument
+    (low, high, step, start), or a list of values, which begins with its first. Example::
+
+        Explorer(draw, lr=[0.01, 0.03, 0.1], steps=(1, 40, 1, 10)).show()
+    """
+
+    def __init__(self, draw: Callable[..., Figure], **ranges: tuple[float, float, float, float] | list):
+        import ipywidgets as widgets
+
+        self.draw = draw
+        layout, style = widgets.Layout(width="420px"), {"description_width": "120px"}
+        self.sliders = {}
+        for name, values in ranges.items():
+            common = dict(description=name.replace("_", " "), continuous_update=False, layout=layout, style=style)
+            if isinstance(values, list):
+                self.sliders[name] = widgets.SelectionSlider(options=values, value=values[0], **common)
+            else:
+                low, high, step, start = values
+                kind = widgets.IntSlider if all(float(v).is_integer() for v in values) else widgets.FloatSlider
+                self.sliders[name] = kind(start, min=low, max=high, step=step, **common)
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        for slider in self.sliders.values():
+            slider.observe(lambda change: self.redraw(), names="value")
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw for the present values, and close the figure."""
+        figure = self.draw(**{name: slider.value for name, slider in self.sliders.items()})
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=100)
+        plt.close(figure)
+        self.picture.value = file.getvalue()
+
+    def show(self) -> Any:
+        """The widget, for the end of a cell."""
+        import ipywidgets as widgets
+
+        return widgets.VBox([*self.sliders.values(), self.picture])
+
+
+class Sliders:
+    """A code as sliders: one for each of the ``directions``, (name, vector (K,)), from -3 to 3 around ``centre`` (K,).
+
+    A length of 1 along a vector should be one standard deviation of real codes. Subclasses implement
+    ``redraw()`` and put what they show into ``self.below``.
+    """
+
+    def __init__(self, model: VAE, directions: Directions, centre: ArrayLike | None = None):
+        import ipywidgets as widgets
+
+        self.model = model
+        self.vectors = torch.stack([torch.as_tensor(v, dtype=torch.float32) for _, v in directions])  # (S, K)
+        self.centre = torch.zeros(model.code) if centre is None else torch.as_tensor(centre, dtype=torch.float32)
+        layout = widgets.Layout(width="360px")
+        self.sliders = [
+            widgets.FloatSlider(0, min=-3, max=3, step=0.1, description=name, continuous_update=True, layout=layout)
+            for name, _ in directions
+        ]
+        self.random = widgets.Button(description="surprise me")
+        self.reset = widgets.Button(description="back to the middle")
+        self.below: list[Any] = []
+        self._quiet = False
+        for slider in self.sliders:
+            slider.observe(lambda change: self._changed(), names="value")
+        self.random.on_click(lambda button: self.set(np.random.default_rng().normal(size=len(self.sliders))))
+        self.reset.on_click(lambda button: self.set(np.zeros(len(self.sliders))))
+
+    @property
+    def code(self) -> torch.Tensor:
+        """The code that the sliders stand for: (1, K)."""
+        return (self.centre + torch.tensor([s.value for s in self.sliders]) @ self.vectors)[None]
+
+    def set(self, values: Iterable[float]) -> None:
+        """Move all sliders, and draw once."""
+        self._quiet = True
+        for slider, value in zip(self.sliders, values, strict=True):
+            slider.value = float(np.clip(value, -3, 3))
+        self._quiet = False
+        self.redraw()
+
+    def _changed(self):
+        if not self._quiet:
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Show what the code stands for."""
+        raise NotImplementedError
+
+    def show(self) -> Any:
+        """The widget, for the end of a cell."""
+        import ipywidgets as widgets
+
+        half = (len(self.sliders) + 1) // 2
+        columns = widgets.HBox([widgets.VBox(self.sliders[:half]), widgets.VBox(self.sliders[half:])])
+        return widgets.VBox([columns, widgets.HBox([self.random, self.reset]), *self.below])
