@@ -10,8 +10,8 @@ import joblib
 import pytest
 import torch
 
+from helpers.experiments import knobs, sweeps
 from helpers.experiments import settings as shipped
-from helpers.experiments import sweeps
 from helpers.experiments.knobs import BASE, build, draw_rows, learn, rate, train_one
 
 CHEAP = BASE | dict(steps=40, width=16)
@@ -214,13 +214,13 @@ def test_a_missing_file():
 
 def test_the_fingerprint_sees_code_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    body = "def g(x):\n    {doc}return x {op} 1\n\n\ndef f(setting, seed):\n    return g(seed)  # {note}\n"
-    variants = [("+", "", "a"), ("+", "'doc'\n    ", "b"), ("-", "", "a")]
+    body = "def g({x}):\n    {doc}return x {op} 1\n\n\ndef f(setting, seed):\n    return g(seed)  # {note}\n"
+    variants = [("+", "", "a", "x"), ("+", "'doc'\n    ", "b", "x"), ("+", "", "a", "x: int"), ("-", "", "a", "x")]
     prints = []
-    for i, (op, doc, note) in enumerate(variants):
-        (tmp_path / f"variant{i}.py").write_text(body.format(op=op, doc=doc, note=note))
+    for i, (op, doc, note, x) in enumerate(variants):
+        (tmp_path / f"variant{i}.py").write_text(body.format(op=op, doc=doc, note=note, x=x))
         prints.append(sweeps.fingerprint(__import__(f"variant{i}").f))
-    assert prints[0] == prints[1] != prints[2]
+    assert prints[0] == prints[1] == prints[2] != prints[3]
 
 
 # --- reading -----------------------------------------------------------------------------------------
@@ -306,3 +306,50 @@ def test_a_shipped_row_can_be_computed_again(seed):
     [row] = [r for r in sweeps.load(shipped.KNOBS.file) if (r["setting"], r["seed"]) == (setting, seed)]
     found = train_one(row["setting"], seed)
     assert row["figures"] == pytest.approx({k: v for k, v in found.items() if k != "seconds"}, abs=0.15)
+
+
+# --- race --------------------------------------------------------------------------------------------
+
+
+class Course:
+    """Stands for train_one and for the clock: a training takes two seconds; its bound is a, cut off, plus luck."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.ran = 0.0, []
+        monkeypatch.setattr(knobs.time, "process_time", lambda: self.now)
+        monkeypatch.setattr(knobs, "train_one", self.train_one)
+        monkeypatch.setattr(sweeps, "fingerprint", lambda function: "of a test")
+
+    def train_one(self, setting, seed):
+        self.now += 2
+        self.ran.append((setting["a"], seed))
+        if setting["a"] == "diverges":
+            raise FloatingPointError("the loss is nan")
+        return {"valid": int(setting["a"]) + 0.3 * ((7 * seed + int(10 * setting["a"])) % 5), "test": 0.0}
+
+
+def test_a_race_drops_what_is_behind_from_the_third_seed_on(monkeypatch):
+    course = Course(monkeypatch)
+    rows = knobs.race(dict(a=0, b=1), "a", [3, 1, 2], 1000)
+    assert course.ran == [(a, seed) for seed in range(3) for a in (3, 1, 2)]  # decided after three seeds
+    assert [(row["setting"]["a"], row["seed"]) for row in rows] == course.ran
+
+
+def test_a_race_of_equals_ends_with_the_time_and_begins_no_round_that_it_cannot_end(monkeypatch):
+    course = Course(monkeypatch)
+    knobs.race(dict(a=0), "a", [1, 1.1], 17)  # rounds of four seconds
+    assert len(course.ran) == 8 and course.now == 16
+
+
+def test_a_race_has_one_round_whatever_the_time(monkeypatch):
+    course = Course(monkeypatch)
+    assert len(knobs.race(dict(a=0), "a", [1, 2], 0)) == 2 and course.now == 4
+
+
+def test_in_a_race_a_failed_run_never_leads(monkeypatch):
+    course = Course(monkeypatch)
+    rows = knobs.race(dict(a=0), "a", ["diverges", 5], 1000)
+    assert len(sweeps.failures(rows)) == 3 and course.ran[-1] == (5, 2)
+    assert len(knobs.race(dict(a=0), "a", ["diverges"], 1000)) == 1
+    with pytest.raises(sweeps.SweepError, match="no knob 'lr'"):
+        knobs.race(dict(a=0), "lr", [1], 1)

@@ -1,20 +1,25 @@
 """One small model with all its knobs: the VAE of the lesson The same VAE in PyTorch, on the binary digits.
 
-The lesson Better, faster turns the knobs, and holds the same code, line for line; ``data/sweep.json`` carries its
-fingerprint. Neither has annotations, therefore.
+The lesson Better, faster turns the knobs, and holds the same code, line for line, without annotations therefore, but
+for the optimiser, its schedule and the batches. ``data/sweep.json`` carries the fingerprint of all.
 
 Every setting gets the same number of looks at the validation split and is judged by the same bound with the same
-noise, so that two settings differ in nothing but their knobs.
+noise, so that two settings differ in nothing but their knobs. ``race`` searches one knob within a given time: seeds
+go to the values that can still win (after Maron and Moore, 1994).
 """
 
+import itertools
 import math
 import time
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from helpers.data import digits
+from helpers.evaluation import compare
+from helpers.experiments import sweeps
 from helpers.models import VAE
 from helpers.models.images import MLPDecoder, MLPEncoder
 
@@ -29,7 +34,7 @@ def build(code, width, depth):
     return VAE(MLPEncoder(64, hidden, code), MLPDecoder(code, hidden, 64), code=code)
 
 
-def optimiser(name, parameters, lr):
+def optimiser(name: str, parameters: Iterable[torch.Tensor], lr: float) -> torch.optim.Optimizer:
     """SGD with momentum, Adam, or AdamW with a weight decay of 0.1."""
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=0.9, fused=True)
@@ -38,12 +43,12 @@ def optimiser(name, parameters, lr):
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=0.1, fused=True)
 
 
-def rate(schedule, lr, progress):
+def rate(schedule: str, lr: float, progress: float) -> float:
     """The learning rate at a progress from 0 to 1."""
     return lr if schedule == "constant" else lr * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def draw_rows(n, batch_size):
+def draw_rows(n: int, batch_size: int) -> Iterator[torch.Tensor]:
     """Row numbers for batches without end: all n in random order, then again in another."""
     waiting = torch.empty(0, dtype=torch.long)
     while True:
@@ -91,3 +96,27 @@ def train_one(setting, seed):
             noise = torch.Generator().manual_seed(1)
             found[name] = -model.log_prob(part, k=100, generator=noise).mean().item()
     return found
+
+
+def race(start, knob, values, seconds):
+    """Train all values of a knob, seed by seed, without those that fall behind; the rows when the time is over.
+
+    The rows are those of sweeps.run. seconds: of the processor. A round is begun only if there is time for one more
+    like the last, and the first in any case. Raises SweepError for a knob that ``start`` lacks.
+    """
+    racing, rows, end = sweeps.grid(start, **{knob: values}), [], time.process_time() + seconds
+    for seed in itertools.count():
+        begin = time.process_time()
+        rows += sweeps.run(train_one, racing, [seed])
+        found = np.array([sweeps.figures(rows, s, "valid") for s in racing])  # (racing, seeds so far)
+        leader = found[np.argmin(np.nan_to_num(found.mean(axis=1), nan=np.inf))]
+        racing = [s for s, f in zip(racing, found) if may_win(f, leader)]
+        now = time.process_time()
+        if len(racing) < 2 or now + (now - begin) > end:  # decided, or no time for another round
+            return rows
+
+
+def may_win(found, leader):
+    """There are too few seeds to say, or it is at most three standard errors behind the leader."""
+    difference, error = compare.paired_difference(found, leader) if len(found) > 2 else (0, 0)
+    return difference <= 3 * error  # never where a run failed

@@ -1,14 +1,15 @@
-"""The sweeps that ship: data/sweep.json, for the lesson Better, faster, and data/adapt.json, for Your own model.
+"""The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model, and
+data/amounts.json, for Text: one letter after another.
 
 One job at a time runs them, so that no run disturbs the time of another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from helpers import disk
-from helpers.experiments import adapt, knobs, sweeps
+from helpers.experiments import adapt, amounts, knobs, sweeps
 
 SEEDS = range(5)
 RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
@@ -20,10 +21,11 @@ class Sweep(NamedTuple):
     file: Path
     train_one: Callable[[dict, int], dict]
     settings: list[dict]
+    seeds: Iterable[int] = SEEDS
 
     def run(self) -> list[dict]:
         """Run what is missing in the file; returns the rows of all."""
-        return sweeps.run(self.train_one, self.settings, SEEDS, jobs=1, file=self.file, quiet=False)
+        return sweeps.run(self.train_one, self.settings, self.seeds, jobs=1, file=self.file, quiet=False)
 
 
 def settings() -> list[dict]:
@@ -55,3 +57,4 @@ def adapt_settings() -> list[dict]:
 
 KNOBS = Sweep(disk.DATA / "sweep.json", knobs.train_one, settings())
 ADAPT = Sweep(disk.DATA / "adapt.json", adapt.train_one, adapt_settings())
+AMOUNTS = Sweep(disk.DATA / "amounts.json", amounts.train_one, amounts.settings(), amounts.SEEDS)

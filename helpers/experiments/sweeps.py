@@ -129,7 +129,7 @@ def figures(rows: Iterable[dict], setting: dict, name: str = "test") -> np.ndarr
 def fingerprint(function: Callable) -> str:
     """Twelve characters that change when the code of a function does, or that of one it calls in its module.
 
-    Comments, docstrings and layout do not count.
+    Comments, docstrings, annotations of functions and layout do not count.
     """
     code = []
     for part in _with_helpers(function, {}).values():
@@ -137,6 +137,10 @@ def fingerprint(function: Callable) -> str:
         for node in ast.walk(tree):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
+            if isinstance(node, ast.FunctionDef):
+                node.returns = None
+            elif isinstance(node, ast.arg):
+                node.annotation = None
         code.append(ast.unparse(tree))
     return hashlib.sha256("\n".join(sorted(code)).encode()).hexdigest()[:12]
 
