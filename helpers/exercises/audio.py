@@ -1,4 +1,4 @@
-"""Exercises of Audio: pitch, phase, decibels, and a prior fitted to codes."""
+"""Exercises of Audio: pitch, decibels, and a prior fitted to codes."""
 
 import numpy as np
 
@@ -38,44 +38,6 @@ def grows_by_the_same_ratio(frequency):
 @frequency.fact
 def takes_arrays(frequency):
     returns(frequency(np.array([57, 69])), (2,), "two frequencies for two pitches")
-
-
-@exercise(
-    why="exp(i angle) has length 1 and the direction of the spectrum; the magnitude gives it its length.",
-    hints=[
-        "A complex number is a length times a direction. Keep one from each argument.",
-        "The direction is spectrum / |spectrum|, or exp(1j * np.angle(spectrum)), which also works for 0.",
-        "`magnitude * np.exp(1j * np.angle(spectrum))`",
-    ],
-)
-def with_phases_of(spectrum, magnitude):
-    return magnitude * np.exp(1j * np.angle(spectrum))
-
-
-def both_of(with_phases_of):
-    """A spectrum, a magnitude, and what the answer makes of both."""
-    rng = np.random.default_rng(0)
-    spectrum, magnitude = rng.normal(size=(5, 4)) + 1j * rng.normal(size=(5, 4)), rng.random((5, 4)) + 0.1
-    return spectrum, magnitude, returns(with_phases_of(spectrum, magnitude), (5, 4), dtype=None)
-
-
-@with_phases_of.fact
-def has_the_magnitudes(with_phases_of):
-    _, magnitude, out = both_of(with_phases_of)
-    require(near(np.abs(out), magnitude, 1e-6), "the magnitudes must be those asked for")
-
-
-@with_phases_of.fact
-def has_the_phases(with_phases_of):
-    spectrum, _, out = both_of(with_phases_of)
-    require(np.iscomplexobj(out), "a spectrum with phases is complex; yours is real")
-    require(near(np.angle(out / spectrum), 0), "the phases must be those of the spectrum")
-
-
-@with_phases_of.fact
-def takes_zeros(with_phases_of):
-    out = returns(with_phases_of(np.zeros((2, 2), complex), np.ones((2, 2))), (2, 2), dtype=None)
-    require(np.isfinite(out), "where the spectrum is 0 any phase will do, but 0 / 0 is none")
 
 
 @exercise(

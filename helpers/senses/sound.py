@@ -129,7 +129,8 @@ def waves(spectrograms: np.ndarray, seed: int = 0) -> np.ndarray:
 
     x = torch.as_tensor(np.asarray(spectrograms, np.float32))
     generator = torch.Generator().manual_seed(seed)
-    return sound.normalise(sound.griffin_lim(x.exp(), (x.shape[2] - 1) * sound.HOP, generator=generator).numpy())
+    samples = (x.shape[2] - 1) * sound.HOP
+    return sound.normalise(sound.griffin_lim(sound.magnitudes(x), samples, generator=generator).numpy())
 
 
 def players(x: np.ndarray, seed: int = 0, form: str = "mp3") -> list[bytes]:
