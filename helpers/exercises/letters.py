@@ -6,6 +6,8 @@ import numpy as np
 
 from helpers.data.colours import alike as letters
 from helpers.exercises.engine import Wrong, exercise, near, parts, require, returns
+from helpers.models.ngram import NGram
+from helpers.models.texts import bits_per_character
 
 # What the lesson builds and the package keeps: the same code, as a test sees to.
 TAUGHT = {
@@ -202,6 +204,16 @@ def split_names(names, part, rng, alike):
     n = round(part * len(keys))
     test, train = ([name for key in some for name in groups[key]] for some in (keys[:n], keys[n:]))
     return train, test
+
+
+def six_gram_bits(split, names, vocabulary, seeds=5):
+    """Test bits per character of a 6-gram, trained and tested on what ``split`` makes of names: one for each seed."""
+    found = []
+    for seed in range(seeds):
+        train, test = split(names, 0.2, np.random.default_rng(seed), letters)
+        x, held = (vocabulary.encode(part, quiet=True) for part in (train, sorted(set(test))))
+        found.append(bits_per_character(NGram(6, len(vocabulary)).fit(x).log_prob(held), held))
+    return found
 
 
 NAMES = [f"{a} {b}" for a in ("light", "dark", "sea", "mud") for b in ("green", "blue", "grey", "pink", "teal")]

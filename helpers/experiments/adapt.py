@@ -1,11 +1,13 @@
 """From printed type to handwriting: a generator of fonts, adapted to the digits of thirteen hands.
 
 The question is when it pays to start from a trained model rather than from scratch. Both are trained alike, on the
-same few digits; ``train_one`` runs one of them for a sweep. The lesson Your own model shows the same code, line for
-line, and ``data/adapt.json`` carries its fingerprint: no annotations, therefore.
+same few digits; ``adapted`` trains one of them, and ``train_one`` judges it, for a sweep. The lesson Your own model
+shows the same code, line for line, and ``data/adapt.json`` carries its fingerprint: no annotations, therefore.
 """
 
+import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ PRETRAINED = disk.PRETRAINED / "glyphs-fonts"
 FIRST = glyphs.CHARACTERS.index("0")  # the label of the digit 0 among the 62 characters
 SIZES = (20, 60, 200, 600)  # labelled digits to learn from
 HOW = ("from scratch", "from fonts, as they are", "from fonts, humbled")
+fields = functools.cache(digits.fields)
 BASE = dict(how=HOW[0], n=SIZES[0], steps=300, lr=1e-3, beta=4.0, sigma=0.6, shuffled=False)
 
 
@@ -48,14 +51,18 @@ def start(how, x, c, sigma):
     return model
 
 
-def train_one(setting, seed):
-    """Test bound (IWAE-10, nats a digit) after training one way on n digits, drawn with this seed.
+def hands(shuffled):
+    """Digits as distances; with ``shuffled``, pixels stand in another order, the same for all images."""
+    data = fields()
+    if not shuffled:
+        return data
+    order = np.random.default_rng(99).permutation(data.x.shape[1])
+    return replace(data, x=data.x[:, order])  # as much to learn, and nothing like a letter
 
-    With ``shuffled``, pixels stand in another order, the same for all images: a control, unlike anything printed.
-    """
-    data, n = digits.fields(), setting["n"]
-    if setting["shuffled"]:  # all images by the same order of pixels: as much to learn, and nothing like a letter
-        data.x[:] = data.x[:, np.random.default_rng(99).permutation(data.x.shape[1])]
+
+def adapted(setting, seed):
+    """A model trained one way on n digits, drawn with this seed."""
+    data, n = hands(setting["shuffled"]), setting["n"]
     rows = np.random.default_rng(seed).permutation(len(data.train))[:n]
     held = max(n // 6, 3)  # of these n, to choose the epoch by
     x, c = sets(data.train, rows)
@@ -65,7 +72,19 @@ def train_one(setting, seed):
     fit(model, ((x[held:], c[held:]), (x[:held], c[:held])), epochs=epochs, batch_size=16, lr=setting["lr"],
         weight_decay=0.01, clip=1.0, warmup=0.05, seed=seed, quiet=True,
         objective=dict(beta=ramp(end=setting["beta"]), members=1, seen=1))
+    return model.eval()
+
+
+def train_one(setting, seed):
+    """Test bound (IWAE-10, nats a digit) after training one way on n digits, drawn with this seed.
+
+    With ``shuffled``, pixels stand in another order, the same for all images: a control, unlike anything printed.
+    """
+    return {"test": bound(adapted(setting, seed), hands(setting["shuffled"]))}
+
+
+def bound(model, data):
+    """The bound of 10 codes on held-out digits, in nats a digit."""
     x, c = sets(data.test)
     with torch.no_grad():
-        bound = model.log_prob(x, c, k=10, generator=torch.Generator().manual_seed(0))
-    return {"test": -bound.mean().item()}
+        return -model.log_prob(x, c, k=10, generator=torch.Generator().manual_seed(0)).mean().item()
