@@ -4,6 +4,7 @@
     lessons       the path: numbers, names and titles of the lessons
     data          the data sets, and the reader's own files, each a Dataset with train, validation and test splits
     sound, plotting, progress   spectrograms, pitch and playing; figures with alt text; a bar, or a few lines
+    synthesis     sound from harmonics, where the pitch is known
     scratch       an encoder, a decoder, a VAE and its training in NumPy, as Part I builds them
     checkpoints   models on disk, as safetensors with a card; signatures
     models        in PyTorch: what a model offers (contract), the VAE, sets, likelihoods, networks
@@ -11,6 +12,7 @@
     training      fit, the one training loop
     senses        image, sound, text: what is peculiar to each, under the same names
     build         a model for a data set, by the name of its family; models that open themselves
+    export        files for other programs: a typeface as TTF, an instrument as SFZ
     runs          from a folder of data to a model in a folder; also: python -m helpers fit | sample | info
     experiments   many trainings side by side, and the recipes of all that ships in data/
     widgets, exercises          designers; the exercises of every lesson: check, hint, solution

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
         prog="python -m helpers", description="Your own generative model, from a folder of images or sounds, or texts.",
-        epilog=f"example: python -m helpers fit data/samples/leaves --out leaves --minutes 2\n\n{CODES}",
+        epilog=f"example: python -m helpers fit data/samples/leaves --size 48 --out leaves --minutes 2\n\n{CODES}",
         formatter_class=plain,
     )
     commands = top.add_subparsers(dest="command", metavar="fit | sample | info", required=True)
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
                                    epilog=f"example: python -m helpers {example}\n\n{CODES}")
 
     fit = command("fit", "train a model, score it, check it for copying, draw samples; go on where it was stopped",
-                  f"fit data/samples/leaves --out leaves --minutes 2\n{PROCESSES}")
+                  f"fit data/samples/leaves --size 48 --out leaves --minutes 2\n{PROCESSES}")
     fit.add_argument("path", metavar="PATH", help="a folder of images or sounds (subfolders are labels), or a text")
     fit.add_argument("--out", metavar="RUN", required=True, help="the folder for the model and all about it")
     fit.add_argument("--minutes", metavar="M", type=positive(float), help="how long all of it takes (2)")

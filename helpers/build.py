@@ -50,6 +50,10 @@ class VAEs:
         """Let learning start from what the data are on average."""
         senses.sense(plan["kind"]).start(model, data, plan, plan.get("sigma"))
 
+    def finish(self, model: nn.Module, data: Dataset) -> None:
+        """What a sense does with a trained model before it is judged, if it has anything to do."""
+        getattr(senses.sense(data.kind), "finish", lambda model, data: None)(model, data)
+
     def recipe(self, plan: dict, n: int) -> dict:
         """Arguments for ``training.fit``: the sense's, with a beta that rises over the first part of training."""
         found = dict(senses.sense(plan["kind"]).recipe(plan, n))
@@ -99,6 +103,9 @@ class Family:
         """As the model's own ``start(data)`` has it, if there is one."""
         if hasattr(model, "start"):
             model.start(data)
+
+    def finish(self, model: Model, data: Dataset) -> None:
+        """Nothing is done with a trained model."""
 
     def recipe(self, plan: dict, n: int) -> dict:
         """Arguments for ``training.fit``: the class's ``recipe``, a dict or recipe(plan, n), over what suits many."""

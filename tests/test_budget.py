@@ -98,7 +98,7 @@ def test_when_the_time_is_up_already_training_gets_a_little(tmp_path, monkeypatc
 
 def test_without_a_clock_nothing_is_left_out(tmp_path, monkeypatch):
     seen, found = run(tmp_path, monkeypatch, epochs=1)
-    assert seen["minutes"] is None and found.report["score"]["examples"] == 34
+    assert seen["minutes"] is None and found.report["score"]["examples"] == 86
 
 
 def test_a_run_that_goes_on_looks_at_as_many_as_before(tmp_path, monkeypatch):
@@ -121,11 +121,11 @@ def test_of_sets_some_are_scored_and_each_whole(tmp_path):
     model = build(data, rank=2, hidden=8, code=2).eval()
     assert model.sets
     data = replace(data, rows={**data.rows, "test": data.rows["train"], "train": data.rows["test"]})
-    found = runs.score(model, data, k=1, most=10)
-    assert found["examples"] == 9, "three instruments, at three pitches each"
+    found = runs.score(model, data, k=1, most=24)
+    assert found["examples"] == 24, "three instruments, at eight pitches each"
     rows = [row for row in data.rows["test"] if data.group[row] == data.group[data.rows["test"][0]]]
     one = contract.examples(model, data, "test", np.array(rows[:1]))
-    assert one.count.tolist() == [3] and len(one.x) == 1
-    assert runs.score(model, data, k=1)["examples"] == 36
+    assert one.count.tolist() == [8] and len(one.x) == 1
+    assert runs.score(model, data, k=1)["examples"] == 176
     sizes, _ = budget.shared_out(model, data, 1, 3600.0)
-    assert sizes.scored == 36
+    assert sizes.scored == 176

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import senses
 from helpers.build import assemble, build
 from helpers.data import Dataset, text
 from helpers.data.dataset import DataError
@@ -210,7 +211,32 @@ def test_learning_starts_from_the_average_of_each_label():
     mean = np.stack([data.train.x[data.train.c == k].mean(axis=0) for k in range(3)])
     np.testing.assert_allclose(model.decoder.average.detach(), mean, atol=1e-6)
     sigma = np.sqrt(np.square(data.train.x - mean[data.train.c]).mean())
-    assert model.decoder.log_sigma.exp().item() == pytest.approx(sigma, rel=1e-5)
+    assert (10 * model.decoder.log_sigma).exp().item() == pytest.approx(sigma, rel=1e-5)
+    np.testing.assert_allclose(model.encoder.centre[0], data.train.x.mean(axis=0), atol=1e-6)
+    assert model.encoder.scale.item() == pytest.approx((data.train.x - data.train.x.mean(axis=0)).std(), rel=1e-5)
+
+
+def test_codes_of_data_are_given_the_spread_of_the_prior():
+    """Images are rebuilt as before; on average over training images, codes have mean 0 and deviation 1."""
+    data = pictures()
+    torch.manual_seed(0)
+    model = build(data, code=3).eval()
+    with torch.no_grad():
+        model.encoder.net[-1].bias += torch.tensor([2.0, 0.0, -1.0, 0.0, 1.0, 0.0])
+    x, c = torch.as_tensor(data.train.x).float(), torch.as_tensor(data.train.c)
+    before = model.reconstruct(x, c)
+    senses.image.finish(model, data)
+    assert torch.allclose(model.reconstruct(x, c), before, atol=1e-4)
+    with torch.no_grad():
+        q = model.posterior(x, c)
+    assert q.mean.mean(dim=0).abs().max() < 1e-4
+    assert torch.allclose(q.mean.var(dim=0, unbiased=False) + q.stddev.square().mean(dim=0), torch.ones(3), atol=1e-3)
+
+
+def test_plans_of_earlier_versions_make_their_own_networks():
+    plan = {name: value for name, value in build(pictures()).plan.items() if name != "networks"}
+    names = set(assemble(plan).state_dict())
+    assert names == set(assemble({**plan, "networks": 2}).state_dict()) - {"encoder.centre", "encoder.scale"}
 
 
 def test_a_rare_label_has_the_average_of_all():

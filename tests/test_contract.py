@@ -115,7 +115,7 @@ def toys(monkeypatch):
 @pytest.mark.parametrize("path", [LEAVES, STROKES], ids=["images", "sounds"])
 def test_a_model_of_ten_lines_goes_from_the_command_line_to_a_checked_run(name, path, tmp_path, capsys):
     """fit, the score table, sampling, the check for copies, saving, loading, info, and training on."""
-    out, size = tmp_path / "run", "8" if path == LEAVES else "0.1"
+    out, size = tmp_path / "run", "8" if path == LEAVES else "0.25"
     assert main(["fit", str(path), "--out", str(out), "--model", name, "--epochs", "2", "--size", size]) == 0
     said = capsys.readouterr()
     assert (said.err == "" and "No sign of copying" in said.out) or "suspiciously" in said.out
@@ -184,7 +184,7 @@ def test_two_optimisers_go_on_to_the_same_weights(tmp_path, monkeypatch):
 
 
 def test_choices_of_a_family_are_those_of_its_constructor():
-    data = senses.read(LEAVES, size=8)
+    data = senses.read(LEAVES, size=8, grey=True)
     assert build(data, "unscored", width=5).plan == {
         "model": "unscored", "kind": "image", "labels": 3, "shape": [8, 8], "width": 5}
     with pytest.raises(DataError, match="code cannot be chosen for unscored; choose among width"):
@@ -224,7 +224,7 @@ class Careless(Independent):
 
 
 def test_models_are_scored_and_drawn_from_as_they_are_used():
-    data = senses.read(LEAVES, size=8)
+    data = senses.read(LEAVES, size=8, grey=True)
     found = contract.log_prob(Careless((8, 8)).train(), contract.examples(None, data, "test"))
     assert np.isfinite(found).all()
     assert np.isfinite(contract.sample(Careless((8, 8)).train(), 3)).all()

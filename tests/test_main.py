@@ -49,7 +49,7 @@ def test_fit_makes_a_run_and_says_what_came_of_it(tmp_path, capsys):
     code, out, err = call(capsys, "fit", LEAVES, "--out", tmp_path / "run", "--size", 8, "--code", 3, "--epochs", 1,
                           "--seed", 4, "--grey")
     assert code == 0 and err == ""
-    assert "240 examples of 8 × 8" in out and "epoch 1" in out and "independent pixels" in out
+    assert "600 examples of 8 × 8" in out and "epoch 1" in out and "independent pixels" in out
     assert str(tmp_path / "run" / "samples.png") in out
     card = json.loads((tmp_path / "run" / "model.json").read_text())
     assert card["plan"]["code"] == 3 and card["settings"]["seed"] == 4

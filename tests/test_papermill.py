@@ -11,6 +11,7 @@ from helpers.lessons import LESSONS
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / LESSONS["your_own_model"].file
 SAMPLES = NOTEBOOK.parent.parent / "data" / "samples"
 EPOCHS = {"leaves": 4, "strokes": 10, "villages.txt": 4}
+SIZES = {"leaves": 24, "strokes": 0.5}
 
 
 def as_far_as(heading, place):
@@ -27,7 +28,7 @@ def as_far_as(heading, place):
 def test_the_path_from_data_to_a_checked_model(tmp_path, monkeypatch, name):
     monkeypatch.setenv("HELPERS_PROGRESS", "milestones")
     source = as_far_as("## Three senses, one path", tmp_path / "11.ipynb")
-    parameters = dict(path=str(SAMPLES / name), epochs=EPOCHS[name], out=str(tmp_path / "run"))
+    parameters = dict(path=str(SAMPLES / name), epochs=EPOCHS[name], size=SIZES.get(name), out=str(tmp_path / "run"))
     nb = papermill.execute_notebook(source, tmp_path / "mine.ipynb", parameters, cwd=NOTEBOOK.parent, log_output=False,
                                     progress_bar=False, kernel_name="python3")
     injected = [cell for cell in nb.cells if "injected-parameters" in cell.metadata.get("tags", [])]

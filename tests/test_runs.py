@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import uniform_filter
 
 import samples as made
 from comparing import contents, refused, same, weights
@@ -49,8 +50,7 @@ def unlabelled(tmp_path_factory):
     (folder / "colour").mkdir()
     (folder / "noises").mkdir()
     for i, leaf in enumerate(list(made.leaves(8).values())):
-        tinted = np.stack([leaf, 255 - leaf // 2, leaf // 2 + i], axis=2)
-        Image.fromarray(tinted).save(folder / "colour" / f"{i}.png")
+        Image.fromarray(leaf).save(folder / "colour" / f"{i}.png")
     for i, (place, wave) in enumerate(made.strokes().items()):
         if place.startswith("A4"):
             (folder / "noises" / f"{i}.wav").write_bytes(sound.encode(wave / 32767, format="wav"))
@@ -170,8 +170,8 @@ def test_data_are_read_again_and_must_be_the_same(tmp_path):
 
 def test_the_data_card():
     card = runs.data_card(senses.read(LEAVES))
-    assert card["labels"] == {"maple": 80, "oak": 80, "willow": 80} and card["kind"] == "image"
-    assert card["splits"] == {"train": 172, "valid": 34, "test": 34} and card["shape"] == [28, 28]
+    assert card["labels"] == {"maple": 200, "oak": 200, "willow": 200} and card["kind"] == "image"
+    assert card["splits"] == {"train": 428, "valid": 86, "test": 86} and card["shape"] == [3, 28, 28]
     assert card["values"][1] == 1.0 and card["licence"] == "unknown"
 
 
@@ -495,7 +495,8 @@ def test_the_score_of_sets_counts_examples():
         g = torch.Generator().manual_seed(0)
         bound = model.log_prob(torch.as_tensor(sets.x).float(), torch.as_tensor(sets.c), g, k=3)
     found = runs.score(model, data, k=3)
-    assert found["examples"] == 6 and found["nats"] == pytest.approx(-bound.sum().item() / 6, rel=1e-6)
+    n = len(data.test)
+    assert found["examples"] == n and found["nats"] == pytest.approx(-bound.sum().item() / n, rel=1e-6)
 
 
 def test_the_score_of_texts_is_in_bits_per_character():
@@ -593,6 +594,18 @@ def test_a_models_own_samples_are_judged(honest):
     data = Dataset.make("cloud", np.random.default_rng(0).random((300, 5, 5)).astype(np.float32), kind="image")
     found = runs.copies(Copier(data, honest), data, n=100)
     assert found["copies"] != honest and found["samples"] == 100 and found["compared with"] == len(data.train)
+
+
+def test_a_copier_that_blurs_is_caught():
+    """In pixels a blurred copy is far from its original; made coarse, both, it is near; other leaves are not."""
+    data = senses.read(LEAVES, size=48)
+    rows = np.random.default_rng(0).choice(len(data.train), 100, replace=False)
+    blurred = uniform_filter(data.train.x[rows] / np.float32(255), (1, 1, 5, 5))
+    found = runs.copies(None, data, samples=blurred)
+    assert found["copies"] and found["suspicious"] < 0.05 and found["suspicious, coarse"] > 0.3
+    assert found["verdict"].startswith("Made as coarse as 12 × 12 pixels, ") and "suspiciously" in found["verdict"]
+    honest = runs.copies(None, data, samples=data.valid.x / np.float32(255))
+    assert not honest["copies"] and honest["suspicious, coarse"] < 0.15
 
 
 def test_copies_of_texts():

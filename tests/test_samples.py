@@ -19,7 +19,10 @@ def test_leaves_made_again_are_the_same(folder):
     again = samples.leaves()
     assert sorted(again) == sorted(str(f.relative_to(folder / "leaves")) for f in (folder / "leaves").rglob("*.png"))
     for place, pixels in again.items():
-        np.testing.assert_array_equal(np.asarray(Image.open(folder / "leaves" / place)), pixels, err_msg=place)
+        kept = np.asarray(Image.open(folder / "leaves" / place)).astype(int)
+        assert kept.shape == (48, 48, 3)
+        # A point at an edge may fall to the other side on another processor.
+        assert (np.abs(kept - pixels) > 1).mean() < 0.002 and np.abs(kept - pixels).mean() < 0.1, place
 
 
 def test_strokes_made_again_are_the_same(folder):
@@ -27,9 +30,9 @@ def test_strokes_made_again_are_the_same(folder):
     assert sorted(again) == sorted(str(f.relative_to(folder / "strokes")) for f in (folder / "strokes").rglob("*.flac"))
     for place, wave in again.items():
         kept, rate = soundfile.read(folder / "strokes" / place, dtype="int16")
-        assert rate == 16_000 and kept.shape == (8000,)
-        # A sine may differ in its last bit from one processor to another, and a rounding with it.
-        assert np.abs(kept.astype(int) - wave).max() <= 1, place
+        assert rate == 16_000 and kept.shape == (9600,)
+        # A sine may differ in its last bit from one processor to another, and a rounding with it: of twelve bits.
+        assert np.abs(kept.astype(int) - wave).max() <= 16, place
 
 
 def test_villages_made_again_are_the_same(folder):
@@ -44,14 +47,14 @@ def test_another_seed_gives_others():
 
 
 def test_they_are_small(folder):
-    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 600_000
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 3_000_000
 
 
 @pytest.mark.parametrize(
     ("name", "options", "shape", "labels"),
     [
-        ("leaves", {}, (240, 28, 28), ("maple", "oak", "willow")),
-        ("strokes", {"seconds": 0.5}, (48, 513, 26), ("A3", "A4", "E4")),
+        ("leaves", {"size": 48}, (600, 3, 48, 48), ("maple", "oak", "willow")),
+        ("strokes", {"seconds": 0.6}, (256, 513, 31), ("A4", "B4", "C4", "C5", "D4", "E4", "F4", "G4")),
         ("villages.txt", {}, (600, 23), ()),
     ],
 )
@@ -64,16 +67,15 @@ def test_all_of_them_can_be_used(folder, name, options, shape, labels):
 def test_strokes_have_the_pitch_that_they_are_kept_under(folder):
     from helpers import sound
 
-    for label, pitch in samples.PITCHES.items():
-        wave = sound.load(folder / "strokes" / label / "bell-00.flac")
-        spectrum = np.abs(np.fft.rfft(wave))
-        low = np.arange(len(spectrum)) * 2 < 1.2 * pitch  # 2 Hz a step
-        assert abs(2 * np.argmax(spectrum * low) - pitch) < 5
+    for label, pitch in samples.SCALE.items():
+        for family in samples.FAMILIES:
+            wave = sound.load(folder / "strokes" / label / f"{family}-0.flac")
+            assert abs(sound.cents(sound.pitch(wave[None]), pitch)[0]) < 10, (label, family)
 
 
 def test_they_can_be_written_elsewhere(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(samples, "leaves", lambda: {"oak/00.png": np.zeros((28, 28), np.uint8)})
-    monkeypatch.setattr(samples, "strokes", lambda: {"A4/x.flac": np.ones(8000, np.int16)})
+    monkeypatch.setattr(samples, "leaves", lambda: {"oak/00.png": np.zeros((48, 48, 3), np.uint8)})
+    monkeypatch.setattr(samples, "strokes", lambda: {"A4/x.flac": np.ones(9600, np.int16)})
     for _ in range(2):  # once more: they hold what they should
         assert samples.main(tmp_path) == 0
         assert sorted(f.name for f in tmp_path.rglob("*.*")) == ["00.png", "villages.txt", "x.flac"]

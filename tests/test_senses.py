@@ -106,7 +106,7 @@ def test_samples_and_bytes_are_compared_on_one_scale():
 
 @pytest.mark.parametrize(
     ("path", "options", "size", "kind"),
-    [("leaves", {"size": 9}, (9, 9), "image"), ("strokes", {"size": 0.2}, (513, 11), "sound"),
+    [("leaves", {"size": 9}, (3, 9, 9), "image"), ("strokes", {"size": 0.2}, (513, 11), "sound"),
      ("villages.txt", {}, None, "text"), ("villages.txt", {"size": 7, "by": "running"}, (7,), "text")],
 )
 def test_data_know_how_they_were_read(path, options, size, kind):

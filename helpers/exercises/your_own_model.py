@@ -1,9 +1,8 @@
-"""Exercises of Your own model: images into squares, a rival of histograms, a leak in scaling, a check for copies."""
+"""Exercises of Your own model: images into squares, a rival of histograms, weights taken over, a check for copies."""
 
 import numpy as np
 
 from helpers.exercises.engine import exercise, near, require, returns
-from helpers.exercises.training import is_fitted_on_train
 
 # What the lesson builds and the package keeps: the same code, as a test sees to.
 TAUGHT = {
@@ -125,25 +124,66 @@ def sums_to_one(histogram_nats):
 
 
 @exercise(
-    why="mean and deviation are part of the model, so they are fitted on train alone, and used on both.",
+    why="what fits is taken from the trained model; what does not fit starts anew, and the networks stay as they are.",
     hints=[
-        "Which of the numbers that the function computes know the test data?",
-        "Take mean and deviation from train alone. Do not take new ones for test, either.",
-        "`mean, deviation = train.mean(axis=0), train.std(axis=0)`",
+        "`{**new, **trained}` has every name of both. Which names may the result have?",
+        "Go through `new.items()`, and decide for each name: is it in trained, and is the shape there the same?",
+        "`trained[name] if name in trained and trained[name].shape == array.shape else array`",
     ],
 )
-def scale(train, test):
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
-    return (train - mean) / deviation, (test - mean) / deviation
+def take_over(new, trained):
+    return {
+        name: trained[name] if name in trained and trained[name].shape == array.shape else array
+        for name, array in new.items()
+    }
 
 
-is_fitted_on_train(
-    scale,
-    has_mean_0="each column of the training data must end with mean 0",
-    has_spread_1="each column of the training data must end with variance 1",
-    learns_nothing_about_test="the training data change when the test data do: something of the test leaks in",
-    treats_both_alike="train and test must be scaled by the very same numbers: equal examples must stay equal",
-)
+def taken(take_over, new, trained):
+    """What take_over returns of dicts of lists, as a dict of arrays."""
+    as_arrays = lambda weights: {name: np.array(numbers, float) for name, numbers in weights.items()}
+    found = take_over(as_arrays(new), as_arrays(trained))
+    require(isinstance(found, dict), f"it must give a dict of arrays, by name; yours is a {type(found).__name__}")
+    return {name: returns(array) for name, array in found.items()}
+
+
+@take_over.fact
+def takes_what_fits(take_over):
+    found = taken(take_over, {"W": [[0, 0], [0, 0]], "b": [0, 0]}, {"b": [5, 6], "W": [[1, 2], [3, 4]]})
+    fact = "where name and shape agree, the numbers are those of the trained model"
+    require({"W", "b"} == set(found), "every name of the new model must be in the result")
+    require(found["W"].shape == (2, 2) and near(found["W"], [[1, 2], [3, 4]]), fact)
+    require(found["b"].shape == (2,) and near(found["b"], [5, 6]), fact)
+
+
+@take_over.fact
+def keeps_what_does_not_fit(take_over):
+    new, trained = {"W": [[1, 2, 3], [4, 5, 6]], "b": [7]}, {"W": [[9, 9], [9, 9], [9, 9]], "b": [9, 9]}
+    found = taken(take_over, new, trained)
+    fact = "an array of another shape cannot be used: the new model's own stays, also if as many numbers are there"
+    require("W" in found and found["W"].shape == (2, 3) and near(found["W"], new["W"]), fact)
+    require("b" in found and found["b"].shape == (1,) and near(found["b"], [7]), fact)
+
+
+@take_over.fact
+def has_the_names_of_the_new_model(take_over):
+    found = taken(take_over, {"W": [[1, 2]], "average": [3, 4]}, {"W": [[5, 6]], "mean": [8, 8], "old": [1]})
+    require("average" in found, "a name that the trained model lacks keeps the new numbers; it must not be lost")
+    require(set(found) == {"W", "average"}, "a name that the new model does not have must not be in the result")
+    require(near(found["average"], [3, 4]), "an array is taken by its name, not because its shape fits")
+    require(near(found["W"], [[5, 6]]), "one name that does not fit is no reason to leave the others")
+
+
+@take_over.fact
+def looks_at_each_name_alone(take_over):
+    new = {"a": [0, 0], "b": [0, 0, 0], "c": [0, 0], "d": 0}
+    found = taken(take_over, new, {"c": [1, 2], "b": [3, 4], "a": [5, 6], "d": 7})
+    fact = "every name decides for itself, in whatever order the two models have them"
+    wanted = {"a": [5, 6], "b": [0, 0, 0], "c": [1, 2], "d": 7}
+    require(set(found) == set(wanted), fact)
+    for name, numbers in wanted.items():
+        require(np.shape(found[name]) == np.shape(numbers) and near(found[name], numbers), fact)
+    none = taken(take_over, new, {})
+    require(set(none) == set(new) and near(none["a"], 0), "of a model without weights nothing is taken")
 
 
 @exercise(

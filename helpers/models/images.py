@@ -100,26 +100,23 @@ class ConditionalDecoder(nn.Module):
     which should be about what images differ from it: far too large, and the code is given up at once.
     """
 
-    def __init__(self, K: int, C: int, hidden: Sequence[int], D: int, average: ArrayLike | None = None,
-                 sigma: float = 1.0):
+    def __init__(self, K, C, hidden, D, average=None, sigma=1.0):
         super().__init__()
         self.code = nn.Linear(K, hidden[0])
-        self.label = nn.Embedding(C, hidden[0])
+        self.label = nn.Embedding(C, hidden[0])  # a row of numbers for each label
         self.net = nn.Sequential(nn.GELU(), gelu_mlp([*hidden, D]))
         self.average = nn.Embedding(C, D)
-        with torch.no_grad():
-            self.average.weight.copy_(torch.zeros(C, D) if average is None else torch.as_tensor(average))
-        self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)))
+        self.log_sigma = nn.Parameter(torch.zeros(()))
+        self.start_from(torch.zeros(C, D) if average is None else average, sigma)
 
-    def forward(self, z: Tensor, c: Tensor) -> Normal:
+    def forward(self, z, c):
         mean = self.average(c) + self.net(self.code(z) + self.label(c))  # (N, D)
-        # Kept from collapsing onto what the model knows by heart.
-        return Normal(mean, torch.exp(self.log_sigma.clamp(min=-3.0)))
+        return Normal(mean, torch.exp(self.log_sigma.clamp(min=-3.0)))  # kept from collapsing
 
     @torch.no_grad()
-    def start_from(self, average: ArrayLike, sigma: float) -> None:
+    def start_from(self, average, sigma):
         """Let learning start from the average training example of each label (C, D), and from a sigma."""
-        self.average.weight.copy_(torch.as_tensor(average).float().reshape(self.average.weight.shape))
+        self.average.weight.copy_(torch.as_tensor(average).reshape(self.average.weight.shape))
         self.log_sigma.fill_(math.log(sigma))
 
 
@@ -133,12 +130,21 @@ class ImageEncoder(nn.Module):
 
     shape is (H, W), grey, or (3, H, W). Convolutions of stride 2 halve the image until it is at most 8 × 8; one
     layer, which is told the label, too, sees all that is left. Sides are padded with zeros until they can be halved.
+    ``centred`` (False for runs of earlier versions): it sees by how much a pixel differs from its average, in
+    deviations, so that codes tell images apart from the first step.
     """
 
+    centre: Tensor
+    scale: Tensor
+
     def __init__(self, shape: Sequence[int], C: int, K: int, channels: int = 16, hidden: int = 256,
-                 dropout: float = 0.0):
+                 dropout: float = 0.0, centred: bool = True):
         super().__init__()
         self.planes, *self.sides = (1, *shape)[-3:]
+        self.centred = centred
+        if centred:
+            self.register_buffer("centre", torch.zeros(self.planes, *self.sides))
+            self.register_buffer("scale", torch.ones(()))
         levels = halvings(*self.sides)
         self.padded = [math.ceil(side / 2**levels) * 2**levels for side in self.sides]
         layers, n_in = [], self.planes
@@ -154,8 +160,26 @@ class ImageEncoder(nn.Module):
     def forward(self, x: Tensor, c: Tensor) -> Normal:
         (height, width), (tall, wide) = self.sides, self.padded
         x = x.reshape(-1, self.planes, height, width)
+        if self.centred:
+            x = (x - self.centre) / self.scale
         h = self.convolutions(nn.functional.pad(x, (0, wide - width, 0, tall - height)))
         return to_normal(self.net(self.all(h) + self.label(c)))
+
+    @torch.no_grad()
+    def start_from(self, centre: ArrayLike, scale: float) -> None:
+        """The average training example, and the standard deviation of pixels around it."""
+        if self.centred:
+            self.centre.copy_(torch.as_tensor(centre).reshape(self.centre.shape))
+            self.scale.fill_(max(scale, 0.02))
+
+    @torch.no_grad()
+    def rescale(self, mean: Tensor, deviation: Tensor) -> None:
+        """Say (z - mean) / deviation, both (K,), where it said z before; see :meth:`ImageDecoder.rescale`."""
+        last: Any = self.net[-1]
+        K = len(mean)
+        last.weight[:K] /= deviation[:, None]
+        last.bias[:K] = (last.bias[:K] - mean) / deviation
+        last.bias[K:] -= 2 * deviation.log()
 
 
 class ImageDecoder(nn.Module):
@@ -165,14 +189,16 @@ class ImageDecoder(nn.Module):
     squares of 2 × 2 (PixelShuffle: Shi et al., 2016), and cut to size. Added to the label's average image, it is
     where a Normal sits, with one learned standard deviation; with ``levels`` that Normal is cut into 256 bins
     (``GreyLevels``), which makes it a likelihood of pixels as files hold them. ``example`` is the shape
-    of an example where it is not that of the image, such as (784,).
+    of an example where it is not that of the image, such as (784,). ``pace``: log σ is so many times the number that
+    is learned, since Adam moves every number by about as much, and log σ has a long way to go (1 for earlier runs).
     """
 
     def __init__(self, shape: Sequence[int], C: int, K: int, channels: int = 16, hidden: int = 256,
                  dropout: float = 0.0, levels: bool = True, average: ArrayLike | None = None, sigma: float = 0.3,
-                 example: Sequence[int] | None = None):
+                 example: Sequence[int] | None = None, pace: float = 10.0):
         super().__init__()
         planes, *self.sides = (1, *shape)[-3:]
+        self.pace = pace
         self.shape, self.levels = tuple(example or shape), levels
         times = halvings(*self.sides)
         small = [math.ceil(side / 2**times) for side in self.sides]
@@ -189,17 +215,24 @@ class ImageDecoder(nn.Module):
         self.net = nn.Sequential(*layers)
         average = torch.zeros(C, *self.shape) if average is None else torch.as_tensor(average).float()
         self.average = nn.Parameter(average.reshape(C, *self.shape).clone())
-        self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)))
+        self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma) / pace))
 
     def forward(self, z: Tensor, c: Tensor) -> Distribution:
         maps = self.net(self.code(z) + self.label(c))[..., : self.sides[0], : self.sides[1]]
-        return pixels(self.average[c] + maps.reshape(-1, *self.shape), self.log_sigma, self.levels)
+        return pixels(self.average[c] + maps.reshape(-1, *self.shape), self.pace * self.log_sigma, self.levels)
 
     @torch.no_grad()
     def start_from(self, average: ArrayLike, sigma: float) -> None:
         """Let learning start from the average training example of each label, and from a sigma."""
         self.average.copy_(torch.as_tensor(average).float().reshape(self.average.shape))
-        self.log_sigma.fill_(math.log(sigma))
+        self.log_sigma.fill_(math.log(sigma) / self.pace)
+
+    @torch.no_grad()
+    def rescale(self, mean: Tensor, deviation: Tensor) -> None:
+        """Make of (z - mean) / deviation what it made of z, so that the codes of data can be given mean 0 and
+        deviation 1, as those that are drawn have; what is decoded from data stays the same."""
+        self.code.bias.add_(self.code.weight @ mean)
+        self.code.weight.mul_(deviation)
 
 
 class PlainImageEncoder(nn.Module):

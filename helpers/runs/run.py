@@ -251,6 +251,7 @@ class _Fit:
                 checkpoint=out / "training", save_every=self.save_every, **progress, **arguments,
             )
             model.to("cpu")
+            family(began["model"]).finish(model, self.data)
             if number:
                 history = self._better(earlier, model, history)
             run = Run(out, model, {}, {}, history, self.data)

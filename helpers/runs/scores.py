@@ -62,7 +62,8 @@ def copies(model: contract.Model, data: Dataset, n: int = SIZES.samples, seed: i
            samples: np.ndarray | None = None, sizes: Sizes = SIZES) -> dict:
     """Has the model learned examples by heart? See ``helpers.evaluation.copies``, which judges n samples.
 
-    ``samples`` (n, …) are judged instead of drawn ones. Of "suspects", the most suspicious samples, "train" is the row
+    ``samples`` (n, …) are judged instead of drawn ones. Images are judged twice, the second time made coarse, since a
+    blurred copy is a copy. Of "suspects", the most suspicious samples, "train" is the row
     of the nearest training example in ``data.x``.
     """
     own, rng, sizes = senses.sense(data.kind), np.random.default_rng(seed), sizes.within(data)
@@ -75,6 +76,16 @@ def copies(model: contract.Model, data: Dataset, n: int = SIZES.samples, seed: i
         known = {"alike": alike[rows], "different": len(set(alike[held_out]))}
     figures = judge(samples, data.x[rows], data.x[held_out], own.distances, own.same(data),
                     report_exact=own.EXACT_COUNTS, **known)
+    if hasattr(own, "coarse"):
+        few = own.coarse(samples[:1])
+        again = judge(own.coarse(samples), own.coarse(data.x[rows]), own.coarse(data.x[held_out]), own.distances,
+                      1e-3 * math.sqrt(few.size), **known)
+        figures |= {"suspicious, coarse": again["suspicious"], "suspicious, coarse, held out":
+                    again["suspicious, held out"]}
+        if again["copies"] and not figures["copies"]:
+            shape = " × ".join(map(str, few.shape[-2:]))
+            figures |= {name: again[name] for name in ("copies", "alarm", "suspects")}
+            figures["verdict"] = f"Made as coarse as {shape} pixels, {again['verdict']}"
     suspects = [{**suspect, "train": int(rows[suspect["train"]])} for suspect in figures["suspects"]]
     return {**figures, "suspects": suspects}
 

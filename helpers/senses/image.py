@@ -4,13 +4,15 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import nn
 
 from helpers.data import pictures
 from helpers.data.dataset import DataError, Dataset, as_floats
 from helpers.models import images
+from helpers.models.contract import Model
 from helpers.senses import numbers
-from helpers.senses.numbers import dimensions, distances, same, start  # noqa: F401 - the same for images
+from helpers.senses.numbers import dimensions, distances, same  # noqa: F401 - the same for images
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
@@ -28,6 +30,7 @@ PRINTED = False  # whether samples go to the terminal where no file is named
 EXACT_COUNTS = False
 SHEET = (100, 16)  # samples on a sheet; at most so many labels have a row each
 LARGEST = 256  # pixels of a side
+COARSE = 12  # pixels of a side, at most, when blurred copies are looked for
 MOST_NUMBERS = 50_000_000  # of training examples that are counted for the histograms
 
 
@@ -48,7 +51,7 @@ def plan(data: Dataset, chosen: dict) -> dict:
         raise DataError(f"{data.name}: its values reach from {low:g} to {high:g}, and 256 levels from 0 to 1; rescale "
                         "them, or choose likelihood='normal'.")
     likelihood = chosen["likelihood"] or ("levels" if within else "normal")
-    return {**chosen, "likelihood": likelihood, "shape": list(seen), "rows": list(shape)}
+    return {**chosen, "likelihood": likelihood, "shape": list(seen), "rows": list(shape), "networks": 2}
 
 
 def networks(plan: dict) -> tuple:
@@ -58,19 +61,54 @@ def networks(plan: dict) -> tuple:
     levels = {"levels": plan["likelihood"] == "levels", "example": plan["rows"]}
     if plan["convolutional"]:
         options |= {"channels": plan["channels"], "hidden": plan["hidden"]}
-        encoder: nn.Module = images.ImageEncoder(shape, C, K, **options)
-        return numbers.for_labels(encoder, images.ImageDecoder(shape, C, K, **levels, **options), plan)
+        new = plan.get("networks") == 2  # else a run of earlier versions
+        encoder: nn.Module = images.ImageEncoder(shape, C, K, **options, centred=new)
+        decoder: nn.Module = images.ImageDecoder(shape, C, K, **levels, **options, pace=10.0 if new else 1.0)
+        return numbers.for_labels(encoder, decoder, plan)
     wide, narrow = 2 * plan["hidden"], plan["hidden"]
     encoder = images.PlainImageEncoder(shape, C, K, hidden=(wide, narrow), **options)
     decoder = images.PlainImageDecoder(shape, C, K, hidden=(narrow, wide), **levels, **options)
     return numbers.for_labels(encoder, decoder, plan)
 
 
+def start(model: Model, data: Dataset, plan: dict, sigma: float | None = None) -> None:
+    """Let learning start from the average training example of each label, and from what examples differ from it."""
+    numbers.start(model, data, plan, sigma)
+    encoder = getattr(model.encoder, "network", model.encoder)
+    if isinstance(encoder, images.ImageEncoder):
+        encoder.start_from(*numbers.averages(data.train.x, None, 1))
+
+
+@torch.no_grad()
+def finish(model: Model, data: Dataset) -> None:
+    """Give the codes of training images mean 0 and deviation 1 in each number, as those that are drawn have.
+
+    After a short training they lie farther out, and draws would show the middle of the data alone. Encoder and decoder
+    change together: images are rebuilt as before, and the KL term falls.
+    """
+    encoder, decoder = (getattr(part, "network", part) for part in (model.encoder, model.decoder))
+    if not isinstance(encoder, images.ImageEncoder):
+        return
+    model.eval()
+    train, means, squares = data.train, [], []
+    for i in range(0, min(len(train), 20 * numbers.BLOCK), numbers.BLOCK):
+        part = slice(i, i + numbers.BLOCK)
+        c = None if train.c is None else torch.as_tensor(train.c[part])
+        q = model.posterior(torch.as_tensor(np.asarray(as_floats(train.x[part]), np.float32)), c)
+        means.append(q.mean)
+        squares.append(q.mean.square() + q.stddev.square())
+    mean = torch.cat(means).mean(dim=0)
+    deviation = (torch.cat(squares).mean(dim=0) - mean.square()).sqrt()
+    encoder.rescale(mean, deviation)
+    decoder.rescale(mean, deviation)
+
+
 def recipe(plan: dict, n: int) -> dict:
     """Arguments for ``training.fit`` for a VAE of n training images."""
     size = 32 if n < 1000 else 64
     epochs = int(np.clip(20_000 / math.ceil(n / size), 20, 400))
-    return dict(batch_size=size, lr=2e-3, weight_decay=0.01, clip=1.0, warmup=0.05, epochs=epochs, beta=1.0)
+    lr = 4e-3 if n < 1000 else 2e-3  # few steps are left where there are few images
+    return dict(batch_size=size, lr=lr, weight_decay=0.01, clip=1.0, warmup=0.05, epochs=epochs, beta=1.0)
 
 
 def baselines(data: Dataset, rows: np.ndarray, plan: dict | None = None, seed: int = 0) -> dict[str, float]:
@@ -127,6 +165,17 @@ def histogram_nats(train: np.ndarray, labels: np.ndarray | None, x: np.ndarray, 
 def _grey(x):
     x = np.asarray(x)
     return (x if x.dtype == np.uint8 else np.rint(255 * x).astype(np.uint8)).reshape(len(x), -1)
+
+
+def coarse(x: np.ndarray) -> np.ndarray:
+    """Images (N, …, H, W) of at most 12 pixels a side: means of squares; what a blurred copy has still in common."""
+    x = np.asarray(as_floats(np.asarray(x)), np.float32)
+    if x.ndim < 3:
+        return x  # rows of pixels
+    side = math.ceil(max(x.shape[-2:]) / COARSE)
+    tall, wide = (-(-n // side) * side for n in x.shape[-2:])
+    x = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, tall - x.shape[-2]), (0, wide - x.shape[-1])], mode="edge")
+    return x.reshape(*x.shape[:-2], tall // side, side, wide // side, side).mean(axis=(-3, -1))
 
 
 def present(x: np.ndarray, card: dict) -> np.ndarray:
