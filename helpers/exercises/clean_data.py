@@ -185,7 +185,7 @@ def doubts_a_label_that_another_beats(flagged):
 @flagged.fact
 def leaves_doubtful_images_alone(flagged):
     found = doubted(flagged, [[0.9, 0.1], [0.4, 0.6], [0.1, 0.9], [0.0, 1.0]], [0, 0, 1, 1])
-    fact = "a label that is likelier, but less likely than it usually is where it stands, does not flag: mind its limit"
+    fact = "another label flags only if it reaches its own limit, too; being likelier is not enough: mind its limit"
     require(found == [], fact)
 
 
