@@ -1,5 +1,6 @@
 """Names chosen among many draws: what may be shown, what is worth most, and that the best differ."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -10,7 +11,8 @@ from helpers.data import colours
 from helpers.data.colours import Words, alike, parts
 from helpers.data.text import END, PAD, UNKNOWN
 from helpers.evaluation.filters import rude
-from helpers.evaluation.naming import Judges, Namer, apart, well_made
+from helpers.evaluation.naming import Judges, Meaning, Namer, apart, well_made
+from helpers.widgets.colours import patches
 
 FIRST, LAST = {"dark", "sea", "blue"}, {"blue", "green", "sea"}
 
@@ -27,7 +29,8 @@ def namer(data):
     told, plain = (list(restore(disk.PRETRAINED / f"names-{kind}")[0]) for kind in ("words-colour", "words"))
     letters = Judges(data.vocabulary.encode, *(list(restore(disk.PRETRAINED / f"names-{kind}")[0])[:2]
                                                for kind in ("gru-colour", "gru")))
-    return Namer(told[0], words, [Judges(words.encode, told[1:], plain), letters], known)
+    return Namer(told[0], words, [Judges(words.encode, told[1:], plain), letters], known,
+                 Meaning(known, data.train.c))
 
 
 def test_words_are_numbers_and_back():
@@ -80,7 +83,29 @@ def test_the_names_of_the_right_colour_are_worth_more(data, namer):
         with torch.no_grad():
             by_hand.append(np.mean([m.log_prob(x, c).numpy() for m in told], axis=0)
                            - 0.7 * np.mean([m.log_prob(x).numpy() for m in plain], axis=0))
-    assert namer.worth(names, c) == pytest.approx(np.mean(by_hand, axis=0), abs=1e-4)
+    meant = namer.meaning.log_density(names, c.numpy())
+    assert namer.worth(names, c) == pytest.approx(np.mean(by_hand, axis=0) + meant, abs=1e-4)
+    without = Namer(namer.writer, namer.words, namer.judges, ["sea green"])
+    assert without.worth(names, c) == pytest.approx(np.mean(by_hand, axis=0), abs=1e-4)
+
+
+def test_words_mean_colours(data):
+    rng = np.random.default_rng(0)
+    words, bring = list("abcd"), np.eye(4)[:, :3] - 0.5
+    pairs = [(i, j) for i in range(4) for j in range(4)] * 40
+    c = np.array([bring[i] + 2 * bring[j] for i, j in pairs]) + rng.normal(scale=(0.1, 0.2, 0.3), size=(640, 3))
+    meaning = Meaning([f"{words[i]} {words[j]}".replace(" ", "/" if i else " ") for i, j in pairs], c)
+    assert meaning(["a b", "b/a", "d d"]) == pytest.approx(
+        np.array([bring[0] + 2 * bring[1], bring[1] + 2 * bring[0], 3 * bring[3]]), abs=0.1)
+    assert np.diag(np.linalg.inv(meaning.precision)) ** 0.5 == pytest.approx([0.1, 0.2, 0.3], rel=0.15)
+    middle = meaning(["a b"])
+    aside = middle + np.array([[0, 0.4, 0]])
+    assert meaning.log_density(["a b"], middle) == pytest.approx(0)
+    assert meaning.log_density(["a b"], aside) == pytest.approx(-2, rel=0.3)
+    real = Meaning(data.vocabulary.decode(data.train.x), data.train.c)
+    valid = data.vocabulary.decode(data.valid.x)
+    assert np.linalg.norm(real(valid) - data.valid.c, axis=1).mean() < 0.13
+    assert real(["", "no such word"]).shape == (2, 3)
 
 
 def test_where_nothing_may_be_shown_nothing_is(data, namer):
@@ -90,3 +115,14 @@ def test_where_nothing_may_be_shown_nothing_is(data, namer):
 
     mute = Namer(Mute(), namer.words, namer.judges, ["sea green"])
     assert mute(torch.zeros(2, 3), torch.Generator(), draws=4) == [[], []]
+
+
+def test_patches_show_names_on_their_colours_and_no_rude_one():
+    lab = colours.rgb_to_oklab([[1, 1, 1], [0, 0, 0], [1, 0, 0]])
+    fig = patches(lab, ["pale sea green", "poo", ["red", "crap brown"]], columns=2, below=["a", "b", "shit"])
+    on = [[text.get_text() for text in ax.texts] for ax in fig.axes]
+    assert on == [["pale\nsea green", "a"], ["(rude)", "b"], ["red\n(rude)", "(rude)"], []]
+    assert [ax.texts[0].get_color() for ax in fig.axes[:2]] == ["black", "white"]
+    assert [ax.patches[0].get_facecolor()[:3] for ax in fig.axes[:3]] == [
+        pytest.approx(rgb, abs=1e-4) for rgb in ([1, 1, 1], [0, 0, 0], [1, 0, 0])]
+    plt.close(fig)

@@ -1,12 +1,45 @@
-"""A colour picker that names what it picks, as in the lesson Text: name a colour."""
+"""A sheet of colours with names on them, and a colour picker that names what it picks: Text: name a colour."""
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from helpers.data import colours
+from helpers.evaluation.filters import rude
 from helpers.evaluation.naming import Namer
+
+
+def patches(lab: npt.ArrayLike, names: Sequence[str | Sequence[str]], columns: int = 8, height: float = 0.6,
+            below: Sequence[str] = ()) -> Any:
+    """A figure with a patch for each of names, in the colours lab (N, 3) of Oklab, of this height in inches.
+
+    On a patch stands one name, broken at its first space, or a list of them; one more may stand below it. A rude name
+    is not shown: "(rude)" stands there.
+    """
+    from matplotlib import pyplot as plt
+
+    lab, rows = np.asarray(lab, float), -(-len(names) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(10, height * rows), layout="none", squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for i, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
+        ax.add_patch(plt.Rectangle((0, 0), 1, 1, color=colours.oklab_to_rgb(lab[i])))
+        ink = "white" if lab[i][0] < 0.65 else "black"
+        text = _decent(name).replace(" ", "\n", 1) if isinstance(name, str) else "\n".join(map(_decent, name))
+        ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=8, color=ink)
+        if len(below):
+            ax.text(0.5, -0.13, _decent(below[i]), ha="center", va="center", fontsize=8)
+    gap, bottom = (0.3, 0.2 / rows) if len(below) else (0.08, 0.01)
+    fig.subplots_adjust(wspace=0.04, hspace=gap, left=0.01, right=0.99, top=0.99, bottom=bottom)
+    return fig
+
+
+def _decent(name):
+    return "(rude)" if rude(name) else name
 
 
 class ColourNamer:
