@@ -100,6 +100,53 @@ def test_vary_with_nothing_to_change_keeps_the_font():
     assert np.abs(glyphs.ink(kept) - glyphs.ink(plain))[near].mean() < 0.04
 
 
+def test_pieces_are_counted_glyph_by_glyph():
+    field = np.full((5, 28, 28), -2.0)
+    field[1, 5:9, 5:9] = 2  # one block, and beside the next glyph's
+    field[2, 0, :] = field[2, 27, :] = 2  # two lines, at the very edges
+    field[3, 5, 5] = field[3, 6, 6] = 2  # pixels that touch at a corner
+    field[4, 5, 5] = field[4, 7, 7] = 2
+    assert glyphs.pieces(field).tolist() == [0, 1, 2, 1, 2]
+    assert glyphs.pieces(field.reshape(5, 784)).tolist() == glyphs.pieces(field[None]).tolist()[0]
+    faint = np.where(field > 0, -0.1, -2.0)  # grey of 0.41
+    assert glyphs.pieces(faint).tolist() == [0, 1, 2, 1, 2] and not glyphs.pieces(faint, 0.5).any()
+
+
+def test_a_letter_in_two_halves_is_broken_and_an_i_is_not():
+    fine = np.stack(list(glyphs.draw_font("DejaVuSans").values()))
+    alphabet = glyphs.coarse(fine).reshape(62, 784)
+    assert not glyphs.broken(alphabet).any()
+    cut = alphabet.reshape(62, 28, 28).copy()
+    cut[glyphs.CHARACTERS.index("H"), :, 14] = cut[glyphs.CHARACTERS.index("i"), 18] = -2
+    found = glyphs.broken(np.stack([alphabet, cut.reshape(62, 784)]))
+    assert found.shape == (2, 62) and [glyphs.CHARACTERS[k] for k in np.nonzero(found[1])[0]] == ["H"]
+
+
+def test_copies_with_broken_strokes_are_drawn_anew(data):
+    fine = np.stack(list(glyphs.draw_font("STIXGeneral").values()))
+    careless = [glyphs.vary(fine, np.random.default_rng(seed)) for seed in range(12)]
+    assert any(glyphs.broken(copy.reshape(62, 784)).any() for copy in careless)
+    kept = [glyphs.unbroken(fine, np.random.default_rng(seed)) for seed in range(12)]
+    assert not any(glyphs.broken(copy.reshape(62, 784)).any() for copy in kept)
+    assert any(np.array_equal(a, b) for a, b in zip(careless, kept))  # what was whole is kept as it is
+    sets = data.sets("train")
+    copied = np.array(["/" in str(data.group_names[g]) for g in sets.index]) & (sets.c >= 0).all(axis=1)
+    assert glyphs.broken(sets.x[copied]).mean() < 0.005
+
+
+def test_of_copies_that_all_break_the_one_with_the_fewest_faults_is_kept(monkeypatch):
+    fine = np.stack(list(glyphs.draw_font("DejaVuSans").values()))
+    copies = iter([3, 1, 2])
+
+    def shattered(fields, rng):
+        copy = glyphs.coarse(fields)
+        copy[: next(copies), :, ::4] = -2  # so many letters are cut into strips
+        return copy
+
+    monkeypatch.setattr(glyphs, "vary", shattered)
+    assert (glyphs.pieces(glyphs.unbroken(fine, None, tries=3), 0.5)[:3] > 1).tolist() == [True, False, False]
+
+
 def test_measure_tells_weight_slant_and_feet(data):
     sets = data.sets("train")
     found = {str(data.group_names[g]): glyphs.measure(x) for g, x in zip(sets.index, sets.x)}

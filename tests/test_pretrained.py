@@ -33,8 +33,7 @@ def plan_of(name):
     if name.startswith("digits-"):
         return digits.PLANS[name.split("-")[1]]
     if name.startswith("names-"):
-        data = colours.load()
-        return names.plan(name.removeprefix("names-"), len(data.vocabulary), data.x.shape[1])
+        return names.plan(name.removeprefix("names-"), colours.load())
     return {"glyphs-reader": fonts.READER_PLAN, "glyphs-fonts": fonts.PLAN, "notes-instruments": instruments.PLAN}[name]
 
 
@@ -96,7 +95,7 @@ def test_the_names_are_what_their_card_says(kind):
 
 
 @pytest.mark.parametrize("name", ["digits-conv-1", "digits-mlp-0", "glyphs-fonts", "notes-instruments",
-                                  "names-gru", "names-transformer-colour", "names-vae-plain"])
+                                  "names-gru", "names-transformer-colour", "names-words-colour", "names-vae-plain"])
 def test_a_recipe_makes_the_checkpoint_that_ships_but_for_its_length(name, tmp_path, monkeypatch, capsys):
     sense, kind = name.split("-")[:2]
     training = {"digits": digits, "glyphs": fonts, "notes": instruments, "names": names}[sense].TRAINING

@@ -4,58 +4,13 @@ import math
 
 import numpy as np
 
-from helpers.exercises.engine import exercise, near, parts, require, returns
+from helpers.exercises.engine import exercise, near, require, returns
 
 # What the lesson builds and the package keeps: the same code, as a test sees to.
 TAUGHT = {
     "helpers.models.sets": ("product_of_normals",),
+    "helpers.models.images": ("ConditionalDecoder",),
 }
-
-
-@exercise(
-    why="exponents of Normals add up, so precisions do; the prior is one more factor, with mean 0 and precision 1.",
-    hints=[
-        "The logarithm of a Normal density is a parabola. What is the sum of parabolas?",
-        "Add the precisions 1 / sigma², the prior's 1 included. The mean is the average weighed by precision.",
-        "`total = 1 + (1 / sigma**2).sum(axis=0)`, mean `(mu / sigma**2).sum(axis=0) / total`.",
-    ],
-)
-def product(mu, sigma):
-    precision = 1 / sigma**2  # (M, K)
-    total = 1 + precision.sum(axis=0)
-    return (precision * mu).sum(axis=0) / total, 1 / np.sqrt(total)
-
-
-def one_code(product, mu, sigma):
-    mean, deviation = parts(product(mu, sigma), "the mean", "the deviation")
-    what = f"{mu.shape[1]} numbers twice, since a set of letters has one code"
-    return returns(mean, mu.shape[1:], what), returns(deviation, mu.shape[1:], what)
-
-
-@product.fact
-def of_no_letter_is_the_prior(product):
-    mean, deviation = one_code(product, np.zeros((0, 3)), np.ones((0, 3)))
-    require(near(mean, 0), "with no letter at all the code must be as the prior has it: mean 0")
-    require(near(deviation, 1), "with no letter at all the code must be as the prior has it: deviation 1")
-
-
-@product.fact
-def follows_a_certain_letter(product):
-    mean, _ = one_code(product, np.array([[3.0], [-1.0]]), np.array([[1e-4], [1.0]]))
-    require(near(mean, 3, 1e-3), "a letter that is certain must decide; weigh means by precision, 1 / sigma²")
-
-
-@product.fact
-def agrees_with_a_grid(product):
-    rng = np.random.default_rng(1)
-    mu, sigma = rng.normal(size=(4, 1)), rng.uniform(0.5, 2, size=(4, 1))
-    z = np.linspace(-8, 8, 20001)
-    p = np.exp(-0.5 * z**2 - 0.5 * (((z - mu) / sigma) ** 2).sum(axis=0))
-    p /= p.sum()
-    mean, deviation = one_code(product, mu, sigma)
-    require(near(mean, p @ z, 1e-6), "multiplied out on a grid, prior times letters has another mean")
-    spread = math.sqrt(p @ (z - p @ z) ** 2)
-    require(near(deviation, spread, 1e-6), "multiplied out on a grid, prior times letters has another deviation")
 
 
 @exercise(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from helpers.data import glyphs
+from helpers.data import glyphs, strokes
 from helpers.data.outlines import BASELINE, CAPITAL, CHARACTERS, SIDE
 from helpers.disk import DiskError, write_new
 from helpers.errors import DataError
@@ -35,7 +35,7 @@ def font(alphabet: ArrayLike, path: str | os.PathLike, name: str, licence: str =
     """Write an alphabet as a TrueType font (.ttf), and return its path.
 
     alphabet: signed distances (62, 784), in the order of ``glyphs.CHARACTERS``; or, with a ``model`` of fonts, a code
-    (K,), which is decoded under all characters. name: what programs list it as. licence, licence_url, designer: what
+    (K,), which is decoded under all characters, and mended. name: what programs list it as. licence, licence_url, designer: what
     the file says about itself; nothing, unless you say it.
 
     With the 62 characters come the space, no-break space and the punctuation of ``marks.MARKS``, drawn by rule from the
@@ -67,7 +67,7 @@ def _decoded(alphabet, model):
         if code.shape[1] != model.code:
             raise DataError(f"the code has {code.shape[1]} numbers, and the model's have {model.code}.")
         with torch.no_grad():
-            alphabet = model.expect(code, torch.arange(len(CHARACTERS)))[0].numpy()
+            alphabet = strokes.mend(model.expect(code, torch.arange(len(CHARACTERS)))[0].numpy())
     try:
         fields = np.asarray(alphabet, dtype=float)
         fields = fields.reshape(len(fields), SIDE, SIDE)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from helpers import export
-from helpers.data import glyphs
+from helpers.data import glyphs, strokes
 from helpers.disk import DiskError, free_name, write_new
 from helpers.errors import DataError
 from helpers.models import SetVAE
@@ -75,7 +75,8 @@ class TypefaceDesigner(Sliders):
     @torch.no_grad()
     def redraw(self) -> None:
         """Decode the code under all characters, and draw them."""
-        self.alphabet = self.model.expect(self.code, torch.arange(len(glyphs.CHARACTERS)))[0].numpy()  # (62, 784)
+        drawn = self.model.expect(self.code, torch.arange(len(glyphs.CHARACTERS)))[0].numpy()  # (62, 784)
+        self.alphabet = strokes.mend(drawn)
         large = glyphs.enlarge(self.alphabet, times=2)  # (62, 56, 56)
         self.sheet.value = png(montage(large, columns=31, shape=large.shape[1:], gap=0))
         self.draw_word()
