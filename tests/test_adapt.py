@@ -65,7 +65,7 @@ def test_the_file_has_every_run_and_they_can_be_made_again():
     rows = sweeps.load(sweep.file)
     assert not sweeps.failures(rows)
     wanted = [(setting, seed) for setting in settings.adapt_settings() for seed in settings.SEEDS]
-    assert [(row["setting"], row["seed"]) for row in rows] == wanted and len(rows) == 100
+    assert [(row["setting"], row["seed"]) for row in rows] == wanted and len(rows) == 80
     assert json.loads(sweep.file.read_text(encoding="utf-8"))["made by"] == sweeps.fingerprint(adapt.train_one)
     assert sweep.train_one is adapt.train_one and sweep.settings == settings.adapt_settings()
     cheap = {**adapt.BASE, "how": "from fonts, humbled", "n": 600}

@@ -17,7 +17,7 @@ from torch import nn
 
 import helpers.exercises
 from helpers import scratch as S
-from helpers.exercises import audio, colour_names, images, secrets, vae_in_numpy
+from helpers.exercises import audio, colour_names, images, letters, secrets, vae_in_numpy
 from helpers.exercises.engine import Exercise, Wrong, exercise, near, parts, require, returns, same_alone, whole
 
 NOTEBOOKS = {  # start_here: notebooks/00_start_here.ipynb
@@ -78,7 +78,7 @@ def _attend_wrongly(mask=True, scale="head", after=False, stable=True):
         d, out, past = width // heads, [], np.tril(np.ones((T, T), bool))
         for h in range(heads):
             q, k, v = (x @ W[:, h * d : (h + 1) * d] for W in (W_q, W_k, W_v))
-            scores = q @ k.T / np.sqrt({"head": d, "width": width, "none": 1}[scale])
+            scores = q @ k.T / np.sqrt({"head": d, "width": width, "none": 1, "d": d**2}[scale])
             if mask and not after:
                 scores = np.where(past, scores, -np.inf)
             weights = np.exp(scores - (scores.max(axis=1, keepdims=True) if stable else 0))
@@ -400,12 +400,18 @@ WRONG = [
     ("bits", lambda log_p, x: -log_p.sum() / (x != 0).sum() / np.log(2), "however the texts are padded"),
     ("bits", lambda log_p, x: -log_p[x != 0].sum() / (x != 0).sum(), "log_p is in nats"),
     ("bits", lambda log_p, x: np.mean([-p[r != 0].mean() for p, r in zip(log_p, x)]) / np.log(2), "same weight"),
+    ("bits", lambda log_p, x: -log_p[x > 1].mean() / np.log(2), "the end (symbol 1) was predicted too"),
+    ("bits", lambda log_p, x: -(log_p * (x != 0)).sum() / (x != 0).sum() / np.log(2), "0 · -inf is no number"),
     ("seen", lambda x: x.copy(), "a start: symbol 1 in column 0"),
     ("seen", lambda x: np.concatenate([np.ones((len(x), 1), int), x[:, 1:]], axis=1), "still depends on symbol t"),
     ("seen", lambda x: np.concatenate([np.ones((len(x), 2), int), x[:, :-2]], axis=1), "the latest that may be known"),
     ("self_attention", _attend_wrongly(mask=False), "can look at nothing but itself"),
-    ("self_attention", _attend_wrongly(scale="none"), "differs from PyTorch's"),
-    ("self_attention", _attend_wrongly(scale="width"), "with heads=2 it differs"),
+    ("self_attention", _attend_wrongly(scale="none"), "differs from PyTorch's: scores must be divided"),
+    ("self_attention", _attend_wrongly(scale="d"), "not by d"),
+    ("self_attention", _attend_wrongly(scale="width"), "with heads=2 it differs from PyTorch's: a head divides"),
+    ("self_attention", lambda x, q, k, v, o, heads: letters.self_attention.answer(x, k, q, v, o, heads), "the other way round"),
+    ("self_attention", lambda *given: letters.self_attention.answer(*given[:5], 1), "used as one head"),
+    ("self_attention", lambda *given: letters.by_pytorch(given[:5], given[5], strided=True), "every heads-th column"),
     ("self_attention", _attend_wrongly(after=True), "weights must sum to 1"),
     ("self_attention", _attend_wrongly(stable=False), "subtract the largest"),
     ("nucleus", lambda p, top_p: np.where(p >= top_p, p, 0) / np.where(p >= top_p, p, 0).sum(), "and no other does"),
@@ -429,6 +435,7 @@ WRONG = [
     ("split_names", _split_wrongly(distinct=False), "copies were not removed"),
     ("split_names", _split_wrongly(distinct=True), "names that are alike must end in one part"),
     ("split_names", lambda names, part, rng, alike: (sorted(set(names))[6:], sorted(set(names))[6:6]), "must turn up"),
+    ("split_names", lambda *given: letters.split_names.answer(*given)[::-1], "is the order train, test?"),
     ("pareto_front", lambda seconds, loss: loss <= np.minimum.accumulate(loss), "equal in one and worse in the other"),
     ("pareto_front", lambda seconds, loss: np.array([not ((seconds < s) & (loss < n)).any() for s, n in zip(seconds, loss)]), "equal in one and worse in the other"),
     ("pareto_front", lambda seconds, loss: np.array([((seconds <= s) & (loss <= n)).sum() == 1 for s, n in zip(seconds, loss)]), "neither beats the other"),

@@ -361,3 +361,11 @@ def test_one_long_recording_may_be_all_there_is(tmp_path):
     assert len(senses.read(tmp_path / "long.wav", "sound", size=2)) == 20
     with pytest.raises(DataError, match="is a single sound; give the folder"):
         senses.read(tmp_path / "short.wav")
+
+
+def test_a_size_that_was_meant_as_pixels_is_told_to_be_seconds(tmp_path):
+    for i in range(5):
+        put(tmp_path / f"{i}.wav", tone(seconds=1.0, seed=i))
+    note = said(recordings.sounds(tmp_path, seconds=48), "in seconds")
+    assert "lasts 48 s, and 5 of 5 sounds are filled up with silence" in note and "--size 1" in note
+    assert not [note for note in recordings.sounds(tmp_path, seconds=2).notes if "in seconds" in note]

@@ -1,4 +1,4 @@
-"""Exercises of Audio: pitch, decibels, and a prior fitted to codes."""
+"""Exercises of Audio: pitch, decibels, and harmonics that glide."""
 
 import numpy as np
 
@@ -102,66 +102,77 @@ def compares_each_spectrogram_with_its_own(log_distance):
 
 
 @exercise(
-    why="if L Lᵀ is the covariance, L times standard normal noise has it; the covariance itself would have its square.",
+    why="with every sample a phase grows by 2π f / sample_rate, whatever f was before: it is a running sum.",
     hints=[
-        "Draw from it and compare the standard deviation of each number with that of the codes.",
-        "Noise @ A.T has the covariance A Aᵀ. Which A gives the one wanted?",
-        "`np.linalg.cholesky(covariance)` is such an A; mind the `.T`, since codes are rows here.",
+        "What is the number of the first harmonic? What does enumerate count from?",
+        "The phase at a sample is that of the sample before, and a little more. How much more, at f Hz? Which function "
+        "of NumPy adds up like this?",
+        "`theta = 2 * np.pi * np.cumsum(f) / sample_rate`, and harmonic h is `np.sin(h * theta)`, kept only where "
+        "`h * f < sample_rate / 2`.",
     ],
 )
-def draw_codes(codes, n, rng):
-    mean, covariance = codes.mean(axis=0), np.cov(codes.T)
-    return mean + rng.standard_normal((n, codes.shape[1])) @ np.linalg.cholesky(covariance).T
+def gliding(f, a, sample_rate=16_000):
+    theta = 2 * np.pi * np.cumsum(f) / sample_rate
+    return sum(each * np.sin(h * theta) * (h * f < sample_rate / 2) for h, each in enumerate(a, start=1))
 
 
-def drawn(draw_codes, n=20_000, seed=5):
-    """400 codes of three numbers, and n that are drawn from them."""
-    mix = np.array([[3.0, 0.0, 0.0], [1.5, 0.5, 0.0], [0.0, -0.3, 0.2]])
-    codes = np.random.default_rng(4).standard_normal((400, 3)) @ mix.T + [1.0, -2.0, 0.5]
-    return codes, returns(draw_codes(codes, n, np.random.default_rng(seed)), (n, 3), f"{n} codes of 3 numbers")
+def swings(f, rate, h=1):
+    """Harmonic h of a note with pitch f (n,), in the ways in which its phase may be added up from sample to sample."""
+    through = np.concatenate([[0], np.cumsum(f)])
+    ways = through[1:], through[:-1], through[1:] - f[0], through[1:] - (f + f[0]) / 2, through[1:] - f / 2
+    return [np.sin(2 * np.pi * h * way / rate) for way in ways]
 
 
-@draw_codes.fact
-def draws_new_codes(draw_codes):
-    codes, z = drawn(draw_codes)
-    require(np.isfinite(z), "what is drawn must be finite numbers")
-    _, again = drawn(draw_codes, 5, seed=6)
-    require(np.abs(again - z[:5]).max() > 1e-9, "another generator must give other codes; draw from rng")
-    apart = np.abs(z[:5, None] - codes[None]).max(axis=2)
-    require(apart > 1e-9, "new codes are asked for, not those given")
-    apart = np.abs(z[:100, None] - codes[None]).max(axis=2).min(axis=1)
-    require(np.median(apart) > 0.02, "new codes are asked for, not those given with a little noise")
-    fact = "a generator that begins at the same place must give the same codes: draw from rng, and from nothing else"
-    require(near(drawn(draw_codes, 5)[1], drawn(draw_codes, 5)[1]), fact)
+def follows(gliding, f, a, rate, fact, h=1, strength=1.0):
+    """Require that the note is harmonic h alone, with that strength."""
+    x = returns(gliding(f, np.array(a), rate), (len(f),), f"one number for each of {len(f)} samples")
+    require(any(near(x, strength * way, 1e-4).all() for way in swings(f, rate, h)), fact)
 
 
-@draw_codes.fact
-def has_the_mean(draw_codes):
-    codes, z = drawn(draw_codes)
-    fact = "the mean of what is drawn must be that of the codes"
-    require(near(z.mean(axis=0), codes.mean(axis=0), 0.12), fact)
+@gliding.fact
+def counts_harmonics_from_1(gliding):
+    steady = np.full(800, 220.0)
+    follows(gliding, steady, [1.0], 16_000, "the first strength belongs to harmonic 1, a sine at the pitch itself")
+    fact = "the third strength belongs to harmonic 3, a sine at three times the pitch"
+    follows(gliding, steady, [0.0, 0.0, 0.5], 16_000, fact, 3, 0.5)
 
 
-@draw_codes.fact
-def has_the_spread(draw_codes):
-    codes, z = drawn(draw_codes)
-    require(
-        near(z.std(axis=0) / codes.std(axis=0), 1, 0.03),
-        "each number must spread as it does in the codes; noise @ B has the covariance B.T @ B",
-    )
+@gliding.fact
+def adds_phases_up(gliding):
+    rising = np.linspace(200, 800, 1_000)
+    fact = "where the pitch moves, each sample adds 2π f / sample_rate to the phase; f * t moves too far"
+    follows(gliding, rising, [1.0], 16_000, fact)
+    follows(gliding, rising[::-1].copy(), [0.0, 1.0], 16_000, fact, 2)
+    trembling = 300 * 2 ** (np.sin(np.arange(1_000) / 100) / 12)
+    follows(gliding, trembling, [0.7], 16_000, fact, strength=0.7)
 
 
-@draw_codes.fact
-def has_the_correlations(draw_codes):
-    codes, z = drawn(draw_codes)
-    fact = "numbers that go together in the codes must do so"
-    require(near(np.corrcoef(z.T), np.corrcoef(codes.T), 0.03), fact)
+@gliding.fact
+def takes_the_rate_as_an_argument(gliding):
+    fact = "sample_rate is an argument: the same pitch takes more samples for a period at a higher rate"
+    for rate in (8_000, 44_100):
+        follows(gliding, np.linspace(300, 500, 900), [1.0], rate, fact)
 
 
-@draw_codes.fact
-def has_the_bell_curve(draw_codes):
-    _, z = drawn(draw_codes)
-    fourth = (((z - z.mean(axis=0)) / z.std(axis=0)) ** 4).mean(axis=0)
-    require(near(fourth, 3, 0.15), "what is drawn must be Normal: noise of another shape has other tails")
-    _, two = drawn(draw_codes, 2)
-    require(np.abs(two[0] - two[1]).max() > 1e-9, "every code that is drawn has noise of its own")
+@gliding.fact
+def leaves_out_what_folds_back(gliding):
+    fact = "a harmonic at more than half the rate folds back and sounds as a wrong tone: leave it out"
+    follows(gliding, np.full(200, 3_000.0), [0.0, 0.0, 1.0], 16_000, fact, strength=0.0)
+    follows(gliding, np.full(200, 1_500.0), [0.0, 0.0, 1.0], 8_000, fact, strength=0.0)
+    fact = "what is below half the rate stays"
+    follows(gliding, np.full(200, 2_500.0), [0.0, 0.0, 1.0], 16_000, fact, 3)
+    follows(gliding, np.full(200, 5_000.0), [0.0, 0.0, 1.0], 44_100, fact, 3)
+    f = np.linspace(1_000, 6_000, 500)
+    x = returns(gliding(f, np.array([0.0, 1.0])), (500,))
+    fact = "a harmonic is left out at those samples where it is above half the rate, and at no others"
+    require(np.abs(x[2 * f > 8_000]).max() < 1e-9, fact)
+    require(any(near(x, way * (2 * f < 8_000), 1e-4).all() for way in swings(f, 16_000, 2)), fact)
+
+
+@gliding.fact
+def is_a_sum(gliding):
+    f, a = np.linspace(300, 500, 400), np.array([0.6, -0.3, 0.2, 0.05])
+    together = returns(gliding(f, a), (400,))
+    each = [returns(gliding(f, a * (np.arange(4) == h)), (400,)) for h in range(4)]
+    require(near(together, np.sum(each, axis=0)), "the note is the sum of its harmonics, each as strong as a says")
+    require(near(gliding(f, 2 * a), 2 * together), "twice the strengths must give twice the wave")

@@ -42,6 +42,15 @@ def ignores_padding(bits):
     require(near(bits(log_p, x), 2), fact)
     other = np.where(x == 0, -50.0, log_p)
     require(near(bits(other, x), 2), "what a model says about padding (symbol 0) must not count")
+    fact = "padding can have log p = -inf: leave it out, do not multiply by 0, since 0 · -inf is no number"
+    require(near(bits(np.where(x == 0, -np.inf, log_p), x), 2), fact)
+
+
+@bits.fact
+def counts_the_end(bits):
+    log_p = np.log([[0.5, 0.5, 0.5, 0.125], [0.5, 0.5, 0.5, 0.125]])
+    fact = "the end (symbol 1) was predicted too: its bits count, and it is one more symbol to divide by"
+    require(near(bits(log_p, np.array([[5, 6, 7, 1], [8, 9, 4, 1]])), (3 * 1 + 3) / 4), fact)
 
 
 @bits.fact
@@ -106,7 +115,7 @@ def shows_the_past(seen):
     why="each head compares its own columns of q and k, the future has weight exp(-inf) = 0, and W_o mixes the heads.",
     hints=[
         "Start with heads=1: three products, scores, mask, softmax, average, one product more.",
-        "Head h owns the columns h·d to (h+1)·d of W_q, W_k and W_v. Put what the heads found side by side.",
+        "Head i owns the columns i·d to (i+1)·d of W_q, W_k and W_v. Put what the heads found side by side.",
         "`scores = np.where(np.tril(np.ones((T, T), bool)), q @ k.T / np.sqrt(d), -np.inf)` for each head",
     ],
 )
@@ -114,8 +123,8 @@ def self_attention(x, W_q, W_k, W_v, W_o, heads):
     T, width = x.shape
     d = width // heads
     out = []
-    for h in range(heads):
-        part = slice(h * d, (h + 1) * d)
+    for i in range(heads):
+        part = slice(i * d, (i + 1) * d)
         q, k, v = (x @ W[:, part] for W in (W_q, W_k, W_v))  # (T, d) each
         scores = q @ k.T / np.sqrt(d)  # (T, T)
         scores = np.where(np.tril(np.ones((T, T), bool)), scores, -np.inf)
@@ -164,20 +173,41 @@ def is_causal(self_attention):
     require(near(before, after), fact)
 
 
-@self_attention.fact
-def agrees_with_pytorch(self_attention):
+def by_pytorch(case, heads, scale=None, exchanged=False, strided=False):
+    """What PyTorch's attention makes of the five places, right or with a slip."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
+    x, W_q, W_k, W_v, W_o = case
+    shape, head = ((5, -1, heads), 2) if strided else ((5, heads, -1), 1)
+    q, k, v = (torch.from_numpy(np.moveaxis((x @ W).reshape(shape), head, 0).copy()) for W in (W_q, W_k, W_v))
+    q, k = (k, q) if exchanged else (q, k)
+    found = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale).numpy()  # (heads, 5, d)
+    return np.moveaxis(found, 0, head).reshape(5, 8) @ W_o
+
+
+@self_attention.fact
+def agrees_with_pytorch(self_attention):
+    case = five_places(2.0)
     for heads in (1, 2, 4):
-        x, W_q, W_k, W_v, W_o = case = five_places(2.0)
-        q, k, v = (torch.from_numpy((x @ W).reshape(5, heads, -1).swapaxes(0, 1).copy()) for W in (W_q, W_k, W_v))
-        theirs = scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1).reshape(5, 8).numpy() @ W_o
-        require(
-            near(attended(self_attention, *case, heads=heads), theirs),
-            f"with heads={heads} it differs from PyTorch's: each head has d = width / heads columns of its own "
-            "of q, k and v, and divides its scores by √d",
-        )
+        d, found = 8 // heads, attended(self_attention, *case, heads=heads)
+        if near(found, by_pytorch(case, heads)).all():
+            continue
+        slips = {
+            "scores must be divided by √d": dict(scale=1.0),
+            "scores are divided by √d, not by d": dict(scale=1 / d),
+            "a head divides by the root of its own d = width / heads, not of the whole width": dict(scale=8**-0.5),
+            "a place asks by its row of q, and row t of the scores holds its products with all k; yours has q and k "
+            "the other way round": dict(exchanged=True),
+            "a head's columns are neighbours, i·d to (i+1)·d; yours takes every heads-th column": dict(strided=True),
+        }
+        for slip, how in slips.items():
+            require(not near(found, by_pytorch(case, heads, **how)).all(), f"with heads={heads} it differs from "
+                    f"PyTorch's: {slip}")
+        one = np.allclose(found, by_pytorch(case, 1), atol=1e-5)
+        raise Wrong(f"with heads={heads} it differs from PyTorch's: " + (
+            "all columns are used as one head; each head has its own weights" if one else
+            "each head has d = width / heads columns of its own of q, k and v, and divides its scores by √d"))
 
 
 @self_attention.fact
@@ -255,6 +285,8 @@ def loses_no_name(split_names):
 def gives_the_test_its_part(split_names):
     for share in (0.3, 0.6, 0.1):
         sizes = [len(test) for _, test in divided(split_names, 30, share)]
+        swapped = near(np.mean(sizes) / len(set(NAMES)), 1 - share, 0.08)
+        require(not swapped, "the parts are of the right sizes, but is the order train, test?")
         fact = f"with part={share} about {share:.0%} of the names belong to the test, taking one seed with another"
         require(near(np.mean(sizes) / len(set(NAMES)), share, 0.08), fact)  # wide enough for a coin for each group
 

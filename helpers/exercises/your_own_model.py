@@ -42,6 +42,10 @@ def fills_the_square(fit_into):
 @fit_into.fact
 def keeps_the_shape(fit_into):
     require(box(fit_into, 400, 200)[:2] == [28, 14], "an image twice as wide as high must stay twice as wide as high")
+    for width, height, exact, nearest in ((10, 7, 19.6, 20), (100, 33, 9.24, 9)):
+        _, h, _, _ = box(fit_into, width, height)
+        fact = f"a side of {exact:g} pixels is rounded to the nearest whole number, {nearest}"
+        require(h == nearest, f"{fact}; yours is {h} ({width} x {height} in a square of 28)")
 
 
 @fit_into.fact
@@ -102,6 +106,8 @@ def has_a_histogram_for_every_pixel(histogram_nats):
 def begins_counting_at_one(histogram_nats):
     found = nats(histogram_nats, [[0], [0], [1]], [[0], [1], [2]], 3)
     fact = "with one added, a level seen twice in three images counts three of six"
+    bits = near(2.0**-found, np.array([3, 2, 1]) / 6).all()
+    require(not bits, "these are bits; for nats take np.log, not np.log2")
     require(near(np.exp(-found), np.array([3, 2, 1]) / 6), fact)
 
 
@@ -230,5 +236,5 @@ def of_a_copy_is_0(copy_ratio):
 @copy_ratio.fact
 def of_a_copy_of_twins_is_0(copy_ratio):
     found = ratios(copy_ratio, [[1, 1]], [[1, 1], [1, 1], [5, 5]])
-    require(np.isfinite(found), "0 / 0 is none: a copy of an example that is there twice counts as 0")
+    require(np.isfinite(found), "0 / 0 gives nan: where both distances are 0, the ratio must be 0")
     require(found == 0, "a copy of an example that is there twice counts as 0")

@@ -19,10 +19,11 @@ from helpers.training import fit, ramp
 
 PRETRAINED = disk.PRETRAINED / "glyphs-fonts"
 FIRST = glyphs.CHARACTERS.index("0")  # the label of the digit 0 among the 62 characters
-SIZES = (20, 60, 200, 600)  # labelled digits to learn from
+SIZES = (20, 200, 600)  # labelled digits to learn from
 HOW = ("from scratch", "from fonts, as they are", "from fonts, humbled")
 fields = functools.cache(digits.fields)
-BASE = dict(how=HOW[0], n=SIZES[0], steps=300, lr=1e-3, beta=4.0, sigma=0.6, shuffled=False)
+BASE = dict(how=HOW[0], n=SIZES[0], steps=400, lr=2e-3, beta=1.0, sigma=0.6, shuffled=False)
+LONGER = dict(n=SIZES[-1], steps=1200)  # new weights have more to learn: would they catch up?
 
 
 def sets(part, rows=slice(None)):

@@ -24,7 +24,7 @@ from helpers.models.texts import GRULanguageModel, LanguageModel, Transformer, b
 NAMES = 7486  # symbols, ends included, about as many as the training names of colours have (7,740): once the text
 TIMES = (1, 10, 100)
 EPOCHS = {1: 200, 10: 20, 100: 2}  # passes over the text, fewer where there is more: about 2,000 steps each
-RATES = {"GRU": 1e-2, "Transformer": 8e-3}
+RATES = {"GRU": 1e-2, "Transformer": 8e-3}  # the same for all amounts
 DROPOUT = {1: 0.3, 10: 0.1, 100: 0.0}
 BATCH, LOOKS = 16, 10  # sentences a step; looks at validation in a training, of which the best is kept
 BLOCKS = 10  # of neighbouring test sentences, to see how differences between models vary

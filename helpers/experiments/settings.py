@@ -49,10 +49,10 @@ def settings() -> list[dict]:
 
 
 def adapt_settings() -> list[dict]:
-    """Every way to start, with every number of examples; and two of them where fonts can be of no use."""
+    """Every way to start, with every number of examples; two of them where fonts are of no use; new weights longer."""
     ways, sizes = adapt.HOW, adapt.SIZES
     control = sweeps.grid(adapt.BASE, how=[ways[0], ways[2]], n=sizes, shuffled=[True])
-    return sweeps.grid(adapt.BASE, how=ways, n=sizes) + control
+    return [*sweeps.grid(adapt.BASE, how=ways, n=sizes), *control, {**adapt.BASE, **adapt.LONGER}]
 
 
 KNOBS = Sweep(disk.DATA / "sweep.json", knobs.train_one, settings())
