@@ -20,6 +20,7 @@ from helpers.progress import Progress
 SUFFIXES = formats.SOUNDS
 LONGEST = 7200  # seconds of a file: what fits into memory
 LEAST_SECONDS = 10.0  # of a file that is all there is
+LONG_EXAMPLE = 10.0  # seconds of an example from which on it is said that a size is in seconds
 LONG = 3  # times what is used of each: files are cut into pieces from there on
 LOOKED_AT = 25  # files that say how long all are
 FEWEST = 3  # groups: one each to train, to choose and to test
@@ -168,6 +169,11 @@ class _Read:
             found.append(f"silence at the beginning of {len(self.late):,} of {n:,} sounds is cut, "
                          f"{np.mean(self.late):.1f} s on average")
         lengths = np.array(self.lengths)
+        if seconds > LONG_EXAMPLE:
+            short = (lengths < 0.5 * seconds).sum()
+            filled = f", and {short:,} of {n:,} sounds are filled up with silence, by half or more" if short else ""
+            found.append(f"the size of sounds is in seconds, and an example lasts {seconds:g} s{filled}: --size 1 for "
+                         "notes or words")
         if self.pieces:
             stay = "neighbouring pieces" if n < FEWEST else "those of one file"
             found.append(f"{n:,} long sounds, {_span(lengths.sum())} in all, are cut into {sum(self.counts):,} pieces "

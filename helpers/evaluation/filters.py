@@ -41,7 +41,7 @@ def rude(name: str) -> bool:
     return any(_crude(word) for word in words) or any(_crude(word) for word in _put_together(words))
 
 
-def spelled(stem):
+def spelled(stem: str) -> str:
     """A pattern for a word: each letter as often as in the word or more, or a lookalike, or a star after the first."""
     pattern = ""
     for run in re.finditer(r"(.)\1*", stem):  # "slimmm" has the runs s, l, i, mmm

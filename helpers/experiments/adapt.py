@@ -2,19 +2,21 @@
 
 The question is when it pays to start from a trained model rather than from scratch. Both are trained alike, on the
 same few digits; ``adapted`` trains one of them, and ``train_one`` judges it, for a sweep. The lesson Your own model
-shows the same code, line for line, and ``data/adapt.json`` carries its fingerprint: no annotations, therefore.
+shows the same code, line for line but for annotations, and ``data/adapt.json`` carries its fingerprint.
 """
 
 import functools
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from helpers import checkpoints, disk
-from helpers.data import digits, glyphs
+from helpers.data import Dataset, digits, glyphs
 from helpers.experiments.pretrained.fonts import fonts_vae
+from helpers.models import SetVAE
 from helpers.training import fit, ramp
 
 PRETRAINED = disk.PRETRAINED / "glyphs-fonts"
@@ -52,7 +54,7 @@ def start(how, x, c, sigma):
     return model
 
 
-def hands(shuffled):
+def hands(shuffled: bool) -> Dataset:
     """Digits as distances; with ``shuffled``, pixels stand in another order, the same for all images."""
     data = fields()
     if not shuffled:
@@ -61,7 +63,7 @@ def hands(shuffled):
     return replace(data, x=data.x[:, order])  # as much to learn, and nothing like a letter
 
 
-def adapted(setting, seed):
+def adapted(setting: dict[str, Any], seed: int) -> SetVAE:
     """A model trained one way on n digits, drawn with this seed."""
     data, n = hands(setting["shuffled"]), setting["n"]
     rows = np.random.default_rng(seed).permutation(len(data.train))[:n]
@@ -76,7 +78,7 @@ def adapted(setting, seed):
     return model.eval()
 
 
-def train_one(setting, seed):
+def train_one(setting: dict[str, Any], seed: int) -> dict[str, float]:
     """Test bound (IWAE-10, nats a digit) after training one way on n digits, drawn with this seed.
 
     With ``shuffled``, pixels stand in another order, the same for all images: a control, unlike anything printed.
@@ -84,7 +86,7 @@ def train_one(setting, seed):
     return {"test": bound(adapted(setting, seed), hands(setting["shuffled"]))}
 
 
-def bound(model, data):
+def bound(model: SetVAE, data: Dataset) -> float:
     """The bound of 10 codes on held-out digits, in nats a digit."""
     x, c = sets(data.test)
     with torch.no_grad():

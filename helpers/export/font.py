@@ -35,8 +35,8 @@ def font(alphabet: ArrayLike, path: str | os.PathLike, name: str, licence: str =
     """Write an alphabet as a TrueType font (.ttf), and return its path.
 
     alphabet: signed distances (62, 784), in the order of ``glyphs.CHARACTERS``; or, with a ``model`` of fonts, a code
-    (K,), which is decoded under all characters, and mended. name: what programs list it as. licence, licence_url, designer: what
-    the file says about itself; nothing, unless you say it.
+    (K,), which is decoded under all characters, and mended. name: what programs list it as. licence, licence_url,
+    designer: what the file says about itself; nothing, unless you say it.
 
     With the 62 characters come the space, no-break space and the punctuation of ``marks.MARKS``, drawn by rule from the
     typeface's own strokes, and kerning. Raises DataError for an alphabet or a name that cannot be used, and DiskError
