@@ -391,7 +391,7 @@ def test_a_run_inside_its_data_is_not_read(tmp_path):
         code = main(["fit", str(mine), "--out", str(mine / out), "--size", "8", "--epochs", "1", "--code", "2"])
         assert code == 0
     run = runs.load(mine / "run2")
-    assert run.data_card["examples"] == 80 and not run.names and run.data_card["left out"]["files"] == 1
+    assert run.data_card["examples"] == 200 and not run.names and run.data_card["left out"]["files"] == 1
     assert main(["fit", str(mine), "--out", str(mine / "run"), "--more", "0.005"]) == 0
 
 

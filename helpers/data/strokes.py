@@ -33,7 +33,7 @@ def mend(alphabets: npt.ArrayLike) -> np.ndarray:
     In a glyph of several pieces, or without ink, ridges are raised to a thin stroke, the highest first: 0.1 pixels
     deeper each time, as long as that leaves fewer pieces. i and j, and what has no ridge to follow, stay as they are.
     """
-    alphabets = np.array(alphabets, dtype=np.float32)
+    alphabets = np.asarray(alphabets, dtype=np.float32).copy()
     fields = alphabets.reshape(-1, SIDE, SIDE)
     judged = np.tile(~np.isin(list(CHARACTERS), TWO), len(fields) // len(CHARACTERS))
     for deep in np.arange(0.2, DEEPEST + 0.05, 0.1):
