@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers import sound
+from helpers.data.notes import frequency
 from helpers.errors import DataError
 from helpers.sound import HOP, N_FFT, SAMPLE_RATE
 
@@ -185,5 +186,5 @@ def play(
 
 
 def hertz(pitch: float) -> float:
-    """The frequency of a pitch that is numbered in semitones, 440 for 69."""
-    return 440.0 * 2.0 ** ((pitch - 69) / 12)
+    """The frequency of one MIDI pitch, 440 for 69."""
+    return float(frequency(pitch))

@@ -55,13 +55,15 @@ def free_port() -> int:
 
 
 def started(server: subprocess.Popen, runtime: Path) -> dict:
-    """What the server writes about itself once it runs."""
+    """What the server writes about itself once it answers: it writes this before it listens."""
     info = runtime / f"jpserver-{server.pid}.json"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            return json.loads(info.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            written = json.loads(info.read_text())
+            socket.create_connection(("127.0.0.1", written["port"]), timeout=5).close()
+            return written
+        except (FileNotFoundError, json.JSONDecodeError, ConnectionRefusedError):
             time.sleep(0.1)
     pytest.fail(f"JupyterLab did not start:\n{(runtime / 'log').read_text()}")
 

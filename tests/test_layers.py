@@ -18,7 +18,8 @@ TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in FIL
 FLOORS = [
     ["disk", "errors", "lessons", "progress"],
     ["sound", "plotting", "checkpoints"],
-    ["data", "synthesis"],
+    ["data"],
+    ["synthesis"],
     ["scratch"],
     ["models", "evaluation", "training"],
     ["senses"],

@@ -4,6 +4,8 @@ The mean of what a thin stroke might be lies below the outline's zero, but stays
 it. A type designer lets a stroke be thin, never absent; so does :func:`mend`, on glyphs that fall apart and no others.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +27,14 @@ def ridges(fields: npt.ArrayLike) -> np.ndarray:
         other = around[:, 1 - down : SIDE + 1 - down, 1 - right : SIDE + 1 - right]
         found |= (fields > np.maximum(one, other)) & (fields > (one + other) / 2 + STEEP)
     return found
+
+
+def decoded(model: Any, z: Any) -> np.ndarray:
+    """The alphabet (62, 784) that a model of fonts, a ``SetVAE``, makes of one code z (1, K), mended."""
+    import torch
+
+    with torch.no_grad():
+        return mend(model.expect(z, torch.arange(len(CHARACTERS)))[0].numpy())
 
 
 def mend(alphabets: npt.ArrayLike) -> np.ndarray:

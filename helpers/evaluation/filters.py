@@ -1,8 +1,8 @@
 """What may come out: names without crude words, images that are no copies, and drawing again until enough may.
 
 A filter turns p(x) into p(x) / share for what it lets pass, where share = Σ p(x) over that, and into 0 for the rest
-(rejection sampling; von Neumann, 1951). The lesson Models that keep secrets builds the parts, and
-measures what they are worth.
+(rejection sampling; von Neumann, 1951). The lesson Models that keep secrets measures
+what they are worth.
 """
 
 import re

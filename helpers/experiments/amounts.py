@@ -29,7 +29,7 @@ DROPOUT = {1: 0.3, 10: 0.1, 100: 0.0}
 BATCH, LOOKS = 16, 10  # sentences a step; looks at validation in a training, of which the best is kept
 BLOCKS = 10  # of neighbouring test sentences, to see how differences between models vary
 KINDS, SEEDS = ("n-gram", "GRU", "Transformer"), range(3)
-BASE = dict(kind="n-gram", times=1, dropout=0.0, lr=0.0, epochs=0, large=False)
+BASE = dict(kind="n-gram", times=1, dropout=0.0, lr=0.0, epochs=0)
 
 
 def setting(kind: str, times: int, **other: Any) -> dict:
@@ -51,13 +51,11 @@ def sentences() -> Dataset:
     return docstrings.load()
 
 
-def build(kind: str, symbols: int, longest: int, dropout: float, large: bool = False) -> LanguageModel:
-    """An untrained network with the sizes of the lesson, or a larger one."""
+def build(kind: str, symbols: int, longest: int, dropout: float) -> LanguageModel:
+    """An untrained network with the sizes of the lesson."""
     if kind == "GRU":
-        hidden = 256 if large else 128
-        return GRULanguageModel(symbols, hidden=hidden, embedding=64, dropout=dropout, longest=longest)
-    width = 128 if large else 64
-    return Transformer(symbols, width=width, layers=2, heads=4, dropout=dropout, longest=longest)
+        return GRULanguageModel(symbols, hidden=128, embedding=64, dropout=dropout, longest=longest)
+    return Transformer(symbols, width=64, layers=2, heads=4, dropout=dropout, longest=longest)
 
 
 def batches(x: Tensor, rng: np.random.Generator) -> Iterator[Tensor]:
@@ -119,7 +117,7 @@ def train_one(setting: dict, seed: int) -> dict:
         found["order"] = model.order
     else:
         torch.manual_seed(seed)
-        model = build(s.kind, len(data.vocabulary), x.shape[1], s.dropout, s.large)
+        model = build(s.kind, len(data.vocabulary), x.shape[1], s.dropout)
         warmup = 0.1 if s.kind == "Transformer" else 0.0
         some = valid[np.random.default_rng(0).permutation(len(valid))[:300]]
         learn(model, x, some, s.lr, warmup, s.epochs, seed)

@@ -66,8 +66,7 @@ def _decoded(alphabet, model):
         code = torch.as_tensor(np.asarray(alphabet), dtype=torch.float32).reshape(1, -1)
         if code.shape[1] != model.code:
             raise DataError(f"the code has {code.shape[1]} numbers, and the model's have {model.code}.")
-        with torch.no_grad():
-            alphabet = strokes.mend(model.expect(code, torch.arange(len(CHARACTERS)))[0].numpy())
+        alphabet = strokes.decoded(model, code)
     try:
         fields = np.asarray(alphabet, dtype=float)
         fields = fields.reshape(len(fields), SIDE, SIDE)

@@ -10,6 +10,7 @@ from helpers.data.outlines import BASELINE, CAPITAL
 
 ROWS = np.arange(-6, 20, 0.25) + 0.125  # heights above the baseline at which glyphs are measured, in pixels
 OVERHANG = 1.3  # pixels by which the hook of a j or f may leave its room
+EM = 24.3  # pixels: the size at which a font is set, of which capitals are 0.7
 FAR = 60.0  # pixels: no ink in this row
 
 
@@ -74,8 +75,8 @@ def kerning(sides: dict[str, tuple[np.ndarray, np.ndarray]], target: float, unit
                 move = 0.7 * min(0.0, 0.9 * straight - reach[i, j]) if {a, b} & set(".,") else 0.0
             else:
                 move = 0.7 * (ideal[kind[i], kind[j]] - distance[i, j])
-            move = float(np.clip(move, -0.11 * 24.3, 0.04 * 24.3))
-            move = max(move, min(0.3 * straight - reach[i, j], 0.06 * 24.3))
+            move = float(np.clip(move, -0.11 * EM, 0.04 * EM))
+            move = max(move, min(0.3 * straight - reach[i, j], 0.06 * EM))
             if abs(move) * units >= 12:
                 found[a, b] = round(move * units)
     return found

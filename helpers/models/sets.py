@@ -3,21 +3,13 @@
 What the encoder says of each member, a Normal, is multiplied with the prior; the KL divergence counts once a set.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from helpers.models.likelihoods import (
-    draw,
-    expected,
-    kl_to_standard_normal,
-    log_likelihood,
-    per_example,
-    reparameterised,
-)
+from helpers.models.likelihoods import draw, expected, log_likelihood
 from helpers.models.vae import VAE, priced
 
 
@@ -51,28 +43,18 @@ class SetVAE(VAE):
         return each.masked_fill(c < 0, 0.0).sum(dim=1)
 
     def loss(self, batch: tuple[Tensor, Tensor | None], beta: float = 1.0, free_bits: float = 0.0,
-             members: int | None = None, seen: int | None = None,
-             heavy: Sequence[float] | None = None) -> tuple[Tensor, dict]:
+             members: int | None = None, seen: int | None = None) -> tuple[Tensor, dict]:
         """As :meth:`VAE.loss`, in nats per set.
 
         ``members`` of each set, drawn at random, stand for the whole (their nats count accordingly more), and the
-        encoder sees only 1 to ``seen`` of those, so that it learns to make do with few. ``heavy`` = (times, above):
-        numbers of x that lie above ``above`` count ``times`` as much, such as ink beside paper.
+        encoder sees only 1 to ``seen`` of those, so that it learns to make do with few.
         """
         x, c = batch
         present = (c >= 0).sum(dim=1)  # (N,)
         x, c = draw_members(x, c, c.shape[1] if members is None else members)
         few = c.shape[1] if seen is None else int(torch.randint(min(seen, c.shape[1]), ())) + 1
-        q = self.posterior(x[:, :few], c[:, :few])
-        nll, kl = self.terms(x, c, q=q) if heavy is None else self.weighed_terms(x, c, q, *heavy)
+        nll, kl = self.terms(x, c, q=self.posterior(x[:, :few], c[:, :few]))
         return priced(nll * present / (c >= 0).sum(dim=1).clamp(min=1), kl, beta, free_bits)
-
-    def weighed_terms(self, x: Tensor, c: Tensor, q: Distribution, times: float, above: float) -> tuple[Tensor, Tensor]:
-        """As :meth:`VAE.terms`, but every number of x above ``above`` counts ``times`` as much: no likelihood then."""
-        z, flat = reparameterised(q), x.flatten(0, 1)
-        weight = torch.where(flat > above, times, 1.0)
-        nll = -per_example(self.decode(z, c).log_prob(flat) * weight).view(c.shape)
-        return nll.masked_fill(c < 0, 0.0).sum(dim=1), kl_to_standard_normal(q, z)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from helpers.data import glyphs, handdrawn
+from helpers.data.strokes import decoded
 from helpers.errors import DataError
 from helpers.models import SetVAE
 from helpers.plotting import montage
@@ -19,11 +20,11 @@ from helpers.widgets.typeface import FontSaver
 
 @torch.no_grad()
 def alphabet_of(model: SetVAE, letters: Mapping[str, ArrayLike]) -> np.ndarray:
-    """The alphabet (62, 784) that a model of fonts makes of some letters: each character to its field (784,)."""
+    """The alphabet (62, 784), mended, that a model of fonts makes of some letters: each to its field (784,)."""
     x = torch.as_tensor(np.stack([np.asarray(field, np.float32) for field in letters.values()]))[None]  # (1, M, 784)
     c = torch.tensor([[glyphs.CHARACTERS.index(letter) for letter in letters]])  # (1, M)
     z = model.posterior(x, c).mean  # (1, K)
-    return model.expect(z, torch.arange(len(glyphs.CHARACTERS)))[0].numpy()
+    return decoded(model, z)
 
 
 class LetterCanvas:

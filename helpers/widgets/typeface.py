@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from helpers import export
@@ -72,11 +71,9 @@ class TypefaceDesigner(Sliders):
         self.below = [self.sheet, self.word, self.line, widgets.HBox([self.export, self.said]), self.font.box]
         self.redraw()
 
-    @torch.no_grad()
     def redraw(self) -> None:
         """Decode the code under all characters, and draw them."""
-        drawn = self.model.expect(self.code, torch.arange(len(glyphs.CHARACTERS)))[0].numpy()  # (62, 784)
-        self.alphabet = strokes.mend(drawn)
+        self.alphabet = strokes.decoded(self.model, self.code)  # (62, 784)
         large = glyphs.enlarge(self.alphabet, times=2)  # (62, 56, 56)
         self.sheet.value = png(montage(large, columns=31, shape=large.shape[1:], gap=0))
         self.draw_word()

@@ -87,16 +87,17 @@ def in_words(split: Split, data: Dataset) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 @torch.no_grad()
-def figures(models: Iterable[Generator], data: Dataset) -> dict[str, float]:
+def figures(models: Iterable[Generator], data: Dataset, of_words: bool = False) -> dict[str, float]:
     """Bits per character, the mean over models and their standard deviation; for the VAE its bound (IWAE-50).
 
-    Models of words are asked only about names whose words they know; bits are shared among the characters all the same.
+    Models ``of_words`` are asked only about names whose words they know; bits are shared among the characters all the
+    same.
     """
     found: dict[str, float] = {}
     models = list(models)
     for name, split in (("validation", data.valid), ("test", data.test)):
         seen, told, letters = split.x, np.asarray(split.c), split.x
-        if getattr(models[0], "symbols", None) == len(words_of(data)):
+        if of_words:
             seen, told, known = in_words(split, data)
             letters = split.x[known]
         x, c, bits = torch.as_tensor(seen), torch.as_tensor(told, dtype=torch.float32), []
@@ -123,7 +124,8 @@ def train(kind: str, folder: Path) -> str:
         torch.manual_seed(seed)
         models.append(assemble(one))
         fit(models[-1], pair, seed=seed, objective=objective, quiet=True, **recipe)
-    found, unit = figures(models, data), "word" if kind.startswith("words") else "character"
+    of_words = kind.startswith("words")
+    found, unit = figures(models, data, of_words), "word" if of_words else "character"
     checkpoints.save(
         folder / f"names-{kind}",
         nn.ModuleList(models).state_dict(),
