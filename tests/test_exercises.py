@@ -255,6 +255,15 @@ def _refuse(path, verify, read):
 
 
 # (exercise, wrong answer, part of the message that is meant for it)
+def _fill(x, known, predict, order, rng, likeliest=False):
+    x, known = np.where(known == 1, x, 0.0), known.astype(float)
+    for d in order:
+        p = predict(x, known)[:, d]
+        x[:, d] = np.where(known[:, d] == 1, x[:, d], p > 0.5 if likeliest else rng.random(len(x)) < p)
+        known[:, d] = 1
+    return x
+
+
 WRONG = [
     ("uniform_nll", lambda x: x.shape[1] * np.log(2), "5 numbers"),
     ("uniform_nll", lambda x: np.full(len(x), float(x.shape[1])), "sum to 1"),  # bits
@@ -432,6 +441,7 @@ WRONG = [
     ("own_rank", lambda p: 1 + (p < np.diag(p)[:, None]).sum(axis=1), "its rank is 1"),
     ("own_rank", lambda p: 1 + (p > np.diag(p)).sum(axis=0), "which stand in a row"),
     ("own_rank", lambda p: np.argsort(-p, axis=1).argmax(axis=1) + 1, "rank"),
+    ("own_rank", lambda p: (p >= np.diag(p)[:, None]).sum(axis=1), "only as probable as under its own"),
     ("split_names", _split_wrongly(distinct=False), "copies were not removed"),
     ("split_names", _split_wrongly(distinct=True), "names that are alike must end in one part"),
     ("split_names", lambda names, part, rng, alike: (sorted(set(names))[6:], sorted(set(names))[6:6]), "must turn up"),
@@ -454,6 +464,7 @@ WRONG = [
     ("fit_into", lambda w, h, size: (round(w * min(1, size / max(w, h))), round(h * min(1, size / max(w, h))), 0, 0), "also if the image must grow"),
     ("fit_into", lambda w, h, size: (lambda a, b: (a, b, (size - a) // 2, (size - b) // 2))(max(1, w * size // max(w, h)), max(1, h * size // max(w, h))), "to the nearest whole number, 20"),
     ("fit_into", lambda w, h, size: (lambda a, b: (a, b, (size - a) // 2, (size - b) // 2))(-(-w * size // max(w, h)), -(-h * size // max(w, h))), "to the nearest whole number, 9"),
+    ("fit_into", lambda w, h, size: (round(w * size / min(w, h)), round(h * size / min(w, h)), 0, 0), "longer than the square"),
     ("histogram_nats", lambda train, x, levels: _histogram(train, x, levels, 1) / np.log(2), "these are bits"),
     ("histogram_nats", lambda train, x, levels: _histogram(train, x, levels, 0), "infinite cost"),
     ("histogram_nats", lambda train, x, levels: _histogram(np.repeat(train.reshape(-1, 1), x.shape[1], axis=1), x, levels, 1), "a histogram of its own"),
@@ -466,6 +477,7 @@ WRONG = [
     ("take_over", lambda new, trained: {**new, **{n: a for n, a in trained.items() if n not in new or new[n].shape == a.shape}}, "must not be in the result"),
     ("take_over", lambda new, trained: {n: next((b for b in trained.values() if b.shape == a.shape), a) for n, a in new.items()}, "by its name"),
     ("take_over", lambda new, trained: dict(trained) if all(n in trained and trained[n].shape == a.shape for n, a in new.items()) else new, "no reason to leave the others"),
+    ("take_over", lambda new, trained: {n: trained[n] if trained[n].shape == a.shape else a for n, a in new.items()}, "keeps the new numbers"),
     ("copy_ratio", lambda samples, train: _two_nearest(samples, train)[:, 0], "has the ratio 1/3"),
     ("copy_ratio", lambda samples, train: (lambda d: d[:, 0] / d[:, 1])(_two_nearest(samples, train)), "0 / 0"),
     ("copy_ratio", lambda samples, train: (lambda d: (d[:, 0] / d[:, 1]) ** 2)(_two_nearest(samples, train)), "has the ratio 1/3"),
@@ -481,6 +493,7 @@ WRONG = [
     ("flagged", lambda p, c: ((p >= p.mean(axis=0)) & (p > p[np.arange(len(c)), c][:, None])).any(axis=1), "a limit of its own"),
     ("flagged", lambda p, c: p[np.arange(len(c)), c] < 0.5, "mind its limit"),
     ("flagged", lambda p, c: ((p >= [p[c == j, j].mean() for j in range(p.shape[1])]) & (np.arange(p.shape[1]) != c[:, None])).any(axis=1), "does not flag"),
+    ("flagged", lambda p, c: (lambda j, limit: (j != c) & (p.max(axis=1) >= limit[j]))(p.argmax(axis=1), np.array([p[c == j, j].mean() for j in range(p.shape[1])])), "not the likeliest alone"),
     ("judged_right", lambda v, vt, s, t: _judge_by(s, t, s, t), "another test must not change"),
     ("judged_right", lambda v, vt, s, t: _judge_by(np.r_[v, s], np.r_[vt, t], s, t), "another test must not change"),
     ("judged_right", lambda v, vt, s, t: (v.mean() + 5, ((s >= v.mean() + 5) == t).mean()), "no other threshold"),
@@ -489,7 +502,7 @@ WRONG = [
     ("auc", lambda a, b: (b[:, None] > a).mean() + (b[:, None] == a).mean() / 2, "above every other, it is 1"),
     ("auc", lambda a, b: 0.5 + (a.mean() > b.mean()) / 2 - (a.mean() < b.mean()) / 2, "over all pairs"),
     ("exposure", lambda p, s: np.log2(len(p)) - np.log2(1 + (p < p[s]).sum()), "the likeliest of 16"),
-    ("exposure", lambda p, s: np.log(len(p)) - np.log(1 + (p > p[s]).sum()), "log2(16)"),
+    ("exposure", lambda p, s: np.log(len(p)) - np.log(1 + (p > p[s]).sum()), "these are nats"),
     ("exposure", lambda p, s: (len(p) - 1 - (p > p[s]).sum()) * np.log2(len(p)) / (len(p) - 1), "two of the four"),
     ("noisy_gradient", _clip_mean, "clip each one, not their mean"),
     ("noisy_gradient", lambda g, L, n, rng: secrets.noisy_gradient.answer(np.clip(g, -L, L), 1e9, 0, rng), "its length, not its entries"),
@@ -546,6 +559,9 @@ WRONG = [
     ("gliding", lambda f, a, sample_rate=16_000: sum(each * np.sin(2 * np.pi * np.cumsum(h * f % (sample_rate / 2)) / sample_rate) for h, each in enumerate(a, 1)), "folds back"),
     ("gliding", lambda f, a, sample_rate=16_000: audio.gliding.answer(f, a, sample_rate) / np.abs(a).sum(), "harmonic 3"),
     ("gliding", lambda f, a, sample_rate=16_000: sum(each * np.sin(h * np.cumsum(f) / sample_rate) for h, each in enumerate(a, 1)), "harmonic 1"),
+    ("gliding", lambda f, a, sample_rate=16_000: sum(each * np.sin(2 * np.pi * h * np.cumsum(f)) for h, each in enumerate(a, 1)), "for each sample"),
+    ("gliding", lambda f, a, sample_rate=16_000: sum(each * np.sin(2 * np.pi * h * np.cumsum(f) / sample_rate) for h, each in enumerate(a)), "not silent"),
+    ("log_distance", lambda a, b, floor=1e-3: np.sqrt(((20 * np.log10((a + floor) / (b + floor))) ** 2).mean(axis=(1, 2))), "added to nothing"),
     ("bits", lambda log_p, x: -log_p[(x != 0) & (x != 2)].mean() / np.log(2), "an unknown character"),
     ("nucleus", lambda p, top_p: (lambda k: k / k.sum())(np.where(p >= p[colour_names.nucleus.answer(p, top_p) > 0].min(), p, 0)), "two are enough"),
     ("nucleus", lambda p, top_p: _keep(p, np.cumsum(np.sort(p)[::-1]) - np.sort(p)[::-1] <= top_p), "no symbol more stays"),
@@ -561,6 +577,19 @@ WRONG = [
     ("noisy_gradient", lambda g, L, n, rng: secrets.noisy_gradient.answer(g, L, 0, rng) + n * L / len(g) * rng.laplace(0, 0.5**0.5, g.shape[1]), "must be Gaussian"),
     ("open_model", lambda path, verify, read: _refuse(path, verify, read), "must pass through"),
     ("open_model", lambda path, verify, read: read(path) if verify(path) else 1 / 0, "do not ask for what it returns"),
+    ("masked_bound", lambda log_p, hidden: (log_p * hidden).sum(axis=1), "must be log p(x)"),
+    ("masked_bound", lambda log_p, hidden: (log_p * hidden).sum(axis=1) / hidden.sum(axis=1), "with everything hidden"),
+    ("masked_bound", lambda log_p, hidden: log_p.sum(axis=1), "a pixel that it sees must not count"),
+    ("masked_bound", lambda log_p, hidden: hidden.shape[1] / hidden.sum(axis=1).mean() * (log_p * hidden).sum(axis=1), "must be log p(x)"),
+    ("complete", lambda x, known, predict, order, rng: np.where(known == 1, x, rng.random(x.shape) < predict(x, known)), "drawn before it"),
+    ("complete", lambda x, known, predict, order, rng: np.where(known == 1, x, predict(x, known)), "do not return its probability"),
+    ("complete", lambda x, known, predict, order, rng: _fill(x, 0 * known, predict, order, rng), "must stay as they are"),
+    ("complete", lambda x, known, predict, order, rng: _fill(x, known, predict, sorted(order), rng, likeliest=True), "as often as the model says"),
+    ("free_energy", lambda v, W, b, c: -v @ b - (v @ W.T + c).sum(axis=1), "have eight equal states"),
+    ("free_energy", lambda v, W, b, c: v @ b + np.logaddexp(0, v @ W.T + c).sum(axis=1), "have eight equal states"),
+    ("free_energy", lambda v, W, b, c: -v @ b - np.logaddexp(0, (v @ W.T + c).sum(axis=1)), "have eight equal states"),
+    ("free_energy", lambda v, W, b, c: -v @ b - np.logaddexp(0, v @ W.T).sum(axis=1), "the sum of exp(-E(v, h))"),
+    ("free_energy", lambda v, W, b, c: -v @ b - np.log(1 + np.exp(v @ W.T + c)).sum(axis=1), "overflows"),
     ("histogram_nats", lambda train, x, levels: _histogram(train, x, max(train.max(), x.max()) + 1, 1), "was never shown"),
 ]
 

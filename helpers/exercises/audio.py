@@ -58,10 +58,11 @@ def counts_decibels_of_amplitudes(log_distance):
     a = np.random.default_rng(1).random((3, 6, 5)) + 0.1
     for b in (10 * a, a / 10):
         require(
-            near(returns(log_distance(a, b), (3,), "3 distances for 3 spectrograms"), 20, 1e-6),
+            near(returns(log_distance(1e4 * a, 1e4 * b), (3,), "3 distances for 3 spectrograms"), 20, 1e-6),
             "magnitudes ten times as large everywhere are 20 dB away, whichever of a and b is louder",
         )
-    require(near(log_distance(a, 2 * a), 20 * np.log10(2), 1e-6), "magnitudes twice as large everywhere are 6 dB away")
+    fact = "magnitudes twice as large everywhere are 6 dB away"
+    require(near(log_distance(1e4 * a, 2e4 * a), 20 * np.log10(2), 1e-6), fact)
 
 
 @log_distance.fact
@@ -73,6 +74,8 @@ def has_a_floor(log_distance):
     require(np.isfinite(returns(log_distance(a, b))), fact)
     quiet = log_distance(1e-9 * a, 1e-14 * a)
     require(near(quiet, 0), "two magnitudes far below the floor are both silence, not apart")
+    fact = "the floor is a lower limit, and is added to nothing: magnitudes above it stay as they are"
+    require(near(log_distance(0.04 * a, 0.02 * a), 20 * np.log10(2), 1e-3), fact)
 
 
 @log_distance.fact
@@ -131,8 +134,11 @@ def follows(gliding, f, a, rate, fact, h=1, strength=1.0):
 
 @gliding.fact
 def counts_harmonics_from_1(gliding):
-    steady = np.full(800, 220.0)
-    follows(gliding, steady, [1.0], 16_000, "the first strength belongs to harmonic 1, a sine at the pitch itself")
+    steady = np.full(800, 220.3)
+    fact = "the first strength belongs to harmonic 1, a sine at the pitch itself; it is not silent"
+    require(np.abs(returns(gliding(steady, np.array([1.0])))).max() > 1e-3, fact)
+    fact = "harmonic 1 of a steady note has f periods a second, so f / sample_rate of a period for each sample"
+    follows(gliding, steady, [1.0], 16_000, fact)
     fact = "the third strength belongs to harmonic 3, a sine at three times the pitch"
     follows(gliding, steady, [0.0, 0.0, 0.5], 16_000, fact, 3, 0.5)
 

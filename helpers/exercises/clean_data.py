@@ -200,6 +200,13 @@ def has_a_limit_for_each_label(flagged):
 
 
 @flagged.fact
+def asks_every_other_label(flagged):
+    p = [[0.9, 0.05, 0.05], [0.2, 0.5, 0.3], [0.0, 1.0, 0.0], [0.05, 0.9, 0.05], [0.4, 0.3, 0.3], [0.45, 0.35, 0.2]]
+    fact = "any other label may flag, not the likeliest alone: a less likely one can reach its limit where it does not"
+    require(doubted(flagged, p, [0, 0, 1, 1, 2, 2]) == [1], fact)
+
+
+@flagged.fact
 def compares_with_the_images_own_label(flagged):
     found = doubted(flagged, [[0.45, 0.55, 0.0], [0.4, 0.35, 0.25], [0.1, 0.2, 0.7]], [1, 0, 2])
     fact = "a label that reaches its limit but is less likely than the one that stands there does not flag"

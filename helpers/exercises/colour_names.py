@@ -33,7 +33,8 @@ FIVE = np.array([0.05, 0.5, 0.03, 0.3, 0.12])  # probabilities of five symbols
 def cut(nucleus, top_p):
     """What is left of FIVE, and which symbols stay."""
     found = returns(nucleus(FIVE, top_p), (5,), "one probability for each symbol, in the same order")
-    require(np.isfinite(found), "something is divided by 0: the likeliest symbol must always stay")
+    fact = "the symbol that crosses the line belongs to the nucleus, so the likeliest symbol must always stay"
+    require(np.isfinite(found), f"at top_p = {top_p} nothing is left: {fact}")
     require(near(found.sum(), 1), "what is left must be divided by its sum: probabilities sum to 1")
     stays = found > 0
     fact = "a symbol that goes is likelier than one that stays: is each still in its old place, the order of p?"
@@ -211,7 +212,13 @@ def is_the_last_where_it_is_worst(own_rank):
 
 @own_rank.fact
 def compares_within_a_row(own_rank):
-    log_p = np.array([[-9.0, -8, -7], [-30, -20, -25], [-1, -3, -2]])
+    log_p = np.array([[-9.0, -8.8, -8.7], [-30, -20, -25], [-1, -3, -2]])
     fact = "compare the colours of one name, which stand in a row: some names are improbable under every colour"
     require(ranked(own_rank, log_p) == [3, 1, 2], fact)
     require(ranked(own_rank, log_p + [[40], [0], [-40]]) == [3, 1, 2], fact)
+
+
+@own_rank.fact
+def counts_only_more_probable_ones(own_rank):
+    fact = "a colour under which the name is only as probable as under its own does not come before it"
+    require(ranked(own_rank, [[-2.0, -2, -5], [-4, -3, -3], [-9, -8, -7]]) == 1, fact)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.exercises.engine import exercise, near, require, returns
+from helpers.exercises.engine import Wrong, exercise, near, require, returns
 
 # What the lesson builds and the package keeps: the same code, as a test sees to.
 TAUGHT = {
@@ -35,8 +35,9 @@ def box(fit_into, width, height, size=28):
 def fills_the_square(fit_into):
     for width, height in ((100, 50), (50, 100), (30, 30), (10, 7)):
         w, h, _, _ = box(fit_into, width, height)
-        require(max(w, h) == 28, "the longer side must fill the square exactly, also if the image must grow")
-        require(min(w, h) <= 28, "no side may be longer than the square")
+        require(max(w, h) <= 28, "no side may be longer than the square: the longer one decides how much is scaled")
+        grow = ", also if the image must grow" if max(width, height) < 28 else ""
+        require(max(w, h) == 28, f"the longer side must fill the square exactly{grow}")
 
 
 @fit_into.fact
@@ -147,7 +148,12 @@ def take_over(new, trained):
 def taken(take_over, new, trained):
     """What take_over returns of dicts of lists, as a dict of arrays."""
     as_arrays = lambda weights: {name: np.array(numbers, float) for name, numbers in weights.items()}
-    found = take_over(as_arrays(new), as_arrays(trained))
+    try:
+        found = take_over(as_arrays(new), as_arrays(trained))
+    except Wrong as wrong:
+        fact = "is not in both models: a name that the trained model lacks keeps the new numbers"
+        require(not isinstance(wrong.__cause__, KeyError), f"your code stops, since {wrong.__cause__} {fact}")
+        raise
     require(isinstance(found, dict), f"it must give a dict of arrays, by name; yours is a {type(found).__name__}")
     return {name: returns(array) for name, array in found.items()}
 
