@@ -7,7 +7,7 @@
     synthesis     sound from harmonics, where the pitch is known
     scratch       an encoder, a decoder, a VAE and its training in NumPy, as Part I builds them
     checkpoints   models on disk, as safetensors with a card; signatures
-    models        in PyTorch: what a model offers (contract), the VAE, sets, likelihoods, networks
+    models        in PyTorch: what a model offers (contract), the VAE, sets, likelihoods, networks; other families
     evaluation    the board, figures, neighbours, copies, wrong labels, privacy
     training      fit, the one training loop
     senses        image, sound, text: what is peculiar to each, under the same names

@@ -17,6 +17,11 @@ from helpers import checkpoints, senses
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import images, sounds, texts
 from helpers.models.contract import Model
+from helpers.models.families.adversarial import GAN
+from helpers.models.families.coupling import CouplingFlow
+from helpers.models.families.made import MADE
+from helpers.models.families.masked import Masked
+from helpers.models.families.rbm import RBM
 from helpers.models.language import Language
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
@@ -72,7 +77,8 @@ class Family:
     """A family whose models are made by one class, from what its constructor asks for by name.
 
     ``kind``, ``labels`` (how many, or 0), ``shape`` (of an example), ``symbols`` (of a text) and ``condition`` (how
-    many real numbers) are facts of the data; all other arguments are choices, with defaults.
+    many real numbers) are facts of the data, and so is what the class's own ``look(data)`` finds, if there is one,
+    which raises DataError for data that it cannot handle; all other arguments are choices, with defaults.
     """
 
     def __init__(self, name: str, make: Callable[..., nn.Module]):
@@ -82,6 +88,7 @@ class Family:
     def plan(self, data: Dataset, **choices: Any) -> dict:
         """The facts that the constructor asks for, and the choices. Raises DataError for one that it does not have."""
         known = facts(data)
+        known |= self.make.look(data) if hasattr(self.make, "look") else {}
         if "symbols" in self.asks and not known["symbols"]:
             raise DataError(f"{data.name}: {self.name} is for texts, and examples of shape {data.x.shape[1:]} are not "
                             "texts with a vocabulary; make them with helpers.data.text.make or folders.texts.")
@@ -115,8 +122,9 @@ class Family:
         return usual | dict(own(plan, n) if callable(own) else own)
 
     def says(self, plan: dict) -> str:
-        """What it is, in words."""
-        return f"{self.name} of {plan['kind']}s{_told(plan)}"
+        """What it is, in words, with what the class's own ``says(plan)`` adds, if there is one."""
+        more = f"; {self.make.says(plan)}" if hasattr(self.make, "says") else ""
+        return f"{self.name} of {plan['kind']}s{_told(plan)}{more}"
 
 
 def facts(data: Dataset) -> dict:
@@ -136,7 +144,8 @@ def facts(data: Dataset) -> dict:
 
 
 # A new family is one line here: a class, or an object like VAEs with the same methods.
-FAMILIES: dict[str, Any] = {"vae": VAEs(), "language": Language}
+FAMILIES: dict[str, Any] = {"vae": VAEs(), "language": Language, "masked": Masked, "flow": CouplingFlow,
+                            "gan": GAN}
 
 # What a plan may name beside the families: networks, and models made of them.
 PARTS: dict[str, Callable[..., nn.Module]] = {
@@ -144,7 +153,7 @@ PARTS: dict[str, Callable[..., nn.Module]] = {
     for part in (VAE, SetVAE, images.MLPEncoder, images.MLPDecoder, images.ConvEncoder, images.ConvDecoder,
                  images.ConditionalEncoder, images.ConditionalDecoder, images.Reader, sounds.SpectrogramEncoder,
                  sounds.SpectrogramDecoder, texts.GRULanguageModel, texts.Transformer, texts.TextEncoder,
-                 texts.TextDecoder)
+                 texts.TextDecoder, MADE, RBM)
 }
 
 

@@ -39,6 +39,8 @@ PATH = (
     Lesson(8, "audio", "Audio: play a new instrument"),
     Lesson(9, "letters", "Text: one letter after another"),
     Lesson(10, "colour_names", "Text: name a colour"),
+    Lesson(11, "family_portrait", "A family portrait"),
+    Lesson(12, "families_on_the_board", "Families on the board"),
     Lesson(14, "better_faster", "Better, faster"),
     Lesson(16, "clean_data", "Clean data"),
     Lesson(17, "secrets", "Models that keep secrets"),

@@ -254,7 +254,6 @@ def _refuse(path, verify, read):
     return read(path)
 
 
-# (exercise, wrong answer, part of the message that is meant for it)
 def _fill(x, known, predict, order, rng, likeliest=False):
     x, known = np.where(known == 1, x, 0.0), known.astype(float)
     for d in order:
@@ -264,7 +263,18 @@ def _fill(x, known, predict, order, rng, likeliest=False):
     return x
 
 
+# (exercise, wrong answer, part of the message that is meant for it)
 WRONG = [
+    ("affine_log_prob", lambda x, a, b: -0.5 * (((x - b) / a) ** 2 + np.log(2 * np.pi)).sum(1) + np.log(a).sum(), "must integrate to 1"),
+    ("affine_log_prob", lambda x, a, b: -0.5 * (((x - b) / a) ** 2 + np.log(2 * np.pi)).sum(1) - np.log(np.maximum(a, 1e-9)).sum(), "may be negative"),
+    ("affine_log_prob", lambda x, a, b: -0.5 * (((x - b) / a) ** 2 + np.log(2 * np.pi)).sum(1), "must integrate to 1"),
+    ("coupling", lambda a, b, network, back=False: (a, b * np.exp(network(a)[1]) + network(a)[0], network(a)[1].sum(1)), "back must undo"),
+    ("coupling", lambda a, b, network, back=False: (a, (b - network(a)[0]) * np.exp(-network(a)[1]) if back else b * np.exp(network(a)[1]) + network(a)[0], network(a)[1].sum(1)), "add to 0"),
+    ("coupling", lambda a, b, network, back=False: (a, b * np.exp(-network(a)[1]) - network(a)[0] if back else b * np.exp(network(a)[1]) + network(a)[0], (-1 if back else 1) * network(a)[1].sum(1)), "back must undo"),
+    ("coupling", lambda a, b, network, back=False: (a, (b - network(a)[0]) * np.exp(-network(a)[1]) if back else b * np.exp(network(a)[1]) + network(a)[0], (-1 if back else 1) * network(a)[1]), "log_det must have shape"),
+    ("optimal_discriminator", lambda log_p, log_q: 1 / (1 + np.exp(log_p - log_q)), "probability of *real*"),
+    ("optimal_discriminator", lambda log_p, log_q: np.exp(log_p) / (np.exp(log_p) + np.exp(log_q)), "0 in floating point"),
+    ("optimal_discriminator", lambda log_p, log_q: log_p - log_q, "must be 0.5"),
     ("uniform_nll", lambda x: x.shape[1] * np.log(2), "5 numbers"),
     ("uniform_nll", lambda x: np.full(len(x), float(x.shape[1])), "sum to 1"),  # bits
     ("uniform_nll", lambda x: np.full(len(x), -x.shape[1] * np.log(2)), "cannot be negative"),
@@ -580,11 +590,11 @@ WRONG = [
     ("masked_bound", lambda log_p, hidden: (log_p * hidden).sum(axis=1), "must be log p(x)"),
     ("masked_bound", lambda log_p, hidden: (log_p * hidden).sum(axis=1) / hidden.sum(axis=1), "with everything hidden"),
     ("masked_bound", lambda log_p, hidden: log_p.sum(axis=1), "a pixel that it sees must not count"),
-    ("masked_bound", lambda log_p, hidden: hidden.shape[1] / hidden.sum(axis=1).mean() * (log_p * hidden).sum(axis=1), "must be log p(x)"),
-    ("complete", lambda x, known, predict, order, rng: np.where(known == 1, x, rng.random(x.shape) < predict(x, known)), "drawn before it"),
-    ("complete", lambda x, known, predict, order, rng: np.where(known == 1, x, predict(x, known)), "do not return its probability"),
-    ("complete", lambda x, known, predict, order, rng: _fill(x, 0 * known, predict, order, rng), "must stay as they are"),
-    ("complete", lambda x, known, predict, order, rng: _fill(x, known, predict, sorted(order), rng, likeliest=True), "as often as the model says"),
+    ("masked_bound", lambda log_p, hidden: hidden.shape[1] / hidden.sum(axis=1).mean() * (log_p * hidden).sum(axis=1), "the weight must be 1"),
+    ("fill_in", lambda x, known, predict, order, rng: np.where(known == 1, x, rng.random(x.shape) < predict(x, known)), "drawn before it"),
+    ("fill_in", lambda x, known, predict, order, rng: np.where(known == 1, x, predict(x, known)), "do not return its probability"),
+    ("fill_in", lambda x, known, predict, order, rng: _fill(x, 0 * known, predict, order, rng), "must stay as they are"),
+    ("fill_in", lambda x, known, predict, order, rng: _fill(x, known, predict, sorted(order), rng, likeliest=True), "as often as the model says"),
     ("free_energy", lambda v, W, b, c: -v @ b - (v @ W.T + c).sum(axis=1), "have eight equal states"),
     ("free_energy", lambda v, W, b, c: v @ b + np.logaddexp(0, v @ W.T + c).sum(axis=1), "have eight equal states"),
     ("free_energy", lambda v, W, b, c: -v @ b - np.logaddexp(0, (v @ W.T + c).sum(axis=1)), "have eight equal states"),

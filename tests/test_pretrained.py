@@ -11,7 +11,7 @@ from helpers.build import restore
 from helpers.data import colours, glyphs, notes
 from helpers.data import digits as handwriting
 from helpers.experiments import pretrained
-from helpers.experiments.pretrained import digits, fonts, instruments, names
+from helpers.experiments.pretrained import digits, fonts, instruments, names, portrait
 
 CARDS = sorted(disk.PRETRAINED.glob("*.json"))
 DIGITS = [name for name in pretrained.RECIPES if name.startswith("digits-")]
@@ -34,6 +34,8 @@ def plan_of(name):
         return digits.PLANS[name.split("-")[1]]
     if name.startswith("names-"):
         return names.plan(name.removeprefix("names-"), colours.load())
+    if name.endswith("-digits"):
+        return portrait.PLANS[name.removesuffix("-digits")]
     return {"glyphs-reader": fonts.READER_PLAN, "glyphs-fonts": fonts.PLAN, "notes-instruments": instruments.PLAN}[name]
 
 
@@ -58,6 +60,21 @@ def test_the_figures_of_the_card_are_those_of_the_weights(name):
     data = handwriting.load()
     for split, x in (("test", data.test.x), ("validation", data.valid.x)):
         assert digits.figures(model, x) == pytest.approx(card[split], abs=0.005)
+
+
+@pytest.mark.parametrize("family", portrait.PLANS)
+def test_a_family_on_the_board_is_what_its_card_says(family):
+    model, card = restore(disk.PRETRAINED / f"{family}-digits")
+    assert card["training"] == portrait.TRAINING[family] | {"seed": 0, "best epoch": card["training"]["best epoch"]}
+    data = handwriting.load()
+    for split, x in (("test", data.test.x), ("validation", data.valid.x)):
+        assert portrait.figures(model, x) == pytest.approx(card[split], abs=0.005)
+    if family == "gan":
+        assert model.bound is None and card["test"]["energy distance, 1000 times"] < 10
+    else:
+        assert model.bound == "exact" and card["test"]["exact"] < {"masked": 16.5, "made": 17, "rbm": 19}[family]
+    if family == "masked":
+        assert card["test"]["exact"] < card["test"]["bound"], "a mixture is more probable than the mean over orders"
 
 
 def test_the_reader_reads_as_well_as_its_card_says():
@@ -94,12 +111,14 @@ def test_the_names_are_what_their_card_says(kind):
 # --- recipes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["digits-conv-1", "digits-mlp-0", "glyphs-fonts", "notes-instruments",
-                                  "names-gru", "names-transformer-colour", "names-words-colour", "names-vae-plain"])
+@pytest.mark.parametrize("name", ["digits-conv-1", "digits-mlp-0", "masked-digits", "made-digits", "rbm-digits",
+                                  "gan-digits", "glyphs-fonts", "notes-instruments", "names-gru",
+                                  "names-transformer-colour", "names-words-colour", "names-vae-plain"])
 def test_a_recipe_makes_the_checkpoint_that_ships_but_for_its_length(name, tmp_path, monkeypatch, capsys):
     sense, kind = name.split("-")[:2]
-    training = {"digits": digits, "glyphs": fonts, "notes": instruments, "names": names}[sense].TRAINING
-    monkeypatch.setitem(training.get(kind, training), "epochs", 1)
+    modules = {"digits": digits, "glyphs": fonts, "notes": instruments, "names": names}
+    training = modules.get(sense, portrait).TRAINING
+    monkeypatch.setitem(training.get(kind, training.get(sense, training)), "epochs", 1)
     if name == "glyphs-fonts":  # its recipe needs the reader
         for file in disk.PRETRAINED.glob("glyphs-reader*"):
             shutil.copy(file, tmp_path)

@@ -169,18 +169,18 @@ calls: list[tuple[int, int]] = []
 
 @pytest.fixture
 def small_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Three sweeps of one setting each, which touch neither data/ nor how torch is set up."""
+    """Four sweeps of one setting each, which touch neither data/ nor how torch is set up."""
     calls.clear()
     monkeypatch.setattr(sweep.helpers, "setup", lambda seed: None)
     monkeypatch.setattr(torch.distributions.Distribution, "set_default_validate_args", lambda value: None)
-    files = [tmp_path / "one.json", tmp_path / "two.json", tmp_path / "three.json"]
-    for a, (name, file) in enumerate(zip(("KNOBS", "ADAPT", "AMOUNTS"), files)):
+    files = [tmp_path / "one.json", tmp_path / "two.json", tmp_path / "three.json", tmp_path / "four.json"]
+    for a, (name, file) in enumerate(zip(("KNOBS", "ADAPT", "AMOUNTS", "PORTRAIT"), files)):
         monkeypatch.setattr(settings, name, settings.Sweep(file, counted, [dict(a=a)]))
     return files
 
 
 def test_a_sweep_runs_what_is_missing_and_all_of_it_again_if_told(small_sweeps: list[Path], monkeypatch, capsys):
-    for arguments, n in (([], 15), ([], 15), (["--again"], 30)):
+    for arguments, n in (([], 20), ([], 20), (["--again"], 40)):
         monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments])
         assert sweep.main() == 0 and len(calls) == n
     assert all(len(sweeps.load(file)) == 5 for file in small_sweeps)

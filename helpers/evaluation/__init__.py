@@ -3,6 +3,7 @@
     board        held-out likelihoods of every model in the series; bits per dimension
     compare      differences with their errors; a Pareto front
     figures      implied σ and β, active units, Fréchet distance, diversity, errors of completed sets
+    two_sample   do two samples come from one distribution? energy distance; a classifier that tells them apart
     neighbours   the nearest examples, near-duplicates and their groups
     copies       has a model learned training examples by heart?
     labels       wrong labels; precision and recall of a search

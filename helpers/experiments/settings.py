@@ -1,5 +1,5 @@
-"""The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model, and
-data/amounts.json, for Text: one letter after another.
+"""The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model,
+data/amounts.json, for Text: one letter after another, and data/portrait.json, for A family portrait.
 
 One job at a time runs them, so that no run disturbs the time of another.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import disk
-from helpers.experiments import adapt, amounts, knobs, sweeps
+from helpers.experiments import adapt, amounts, knobs, portrait, sweeps
 
 SEEDS = range(5)
 RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
@@ -58,3 +58,4 @@ def adapt_settings() -> list[dict]:
 KNOBS = Sweep(disk.DATA / "sweep.json", knobs.train_one, settings())
 ADAPT = Sweep(disk.DATA / "adapt.json", adapt.train_one, adapt_settings())
 AMOUNTS = Sweep(disk.DATA / "amounts.json", amounts.train_one, amounts.settings(), amounts.SEEDS)
+PORTRAIT = Sweep(disk.DATA / "portrait.json", portrait.train_one, portrait.SETTINGS)

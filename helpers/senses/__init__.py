@@ -10,8 +10,9 @@
     draw, HEIGHT, COLUMNS                     how examples are drawn in a figure
     html                                      how examples stand on a page
     limits                                    what whoever uses a model should know
-    finish, coarse                            if there is need: what is done with a trained model; examples so coarse
-                                              that a blurred copy is one
+
+Where there is need, ``finish`` says what is done with a trained model, and ``coarse`` makes examples so coarse that a
+blurred copy is one.
 
 Nothing outside of this folder asks what kind the data are: it asks for the sense, and the sense for the rest. A fourth
 sense is one more module, and one more name in ``SENSES``.

@@ -2,7 +2,7 @@
 
 A model offers ``loss(batch, **objective) -> (loss, metrics)``. One that needs more than one loss, such as a GAN, has
 ``step(batch, optimisers, **objective) -> (loss, metrics)`` as well, which makes the steps itself, and ``parts()``, the
-parameters of each optimiser; there is no best epoch then, and the last one is kept.
+parameters of each optimiser; there is no best epoch then, and the last one is kept. ``betas`` of a model are AdamW's.
 """
 
 import contextlib
@@ -293,8 +293,9 @@ class Training:
         for part in parts:
             parameters = [p for p in part if p.requires_grad]
             fused = all(p.dtype in (torch.float32, torch.float64) for p in parameters)
-            found.append(torch.optim.AdamW(parameters, lr=self.settings.lr, weight_decay=self.settings.weight_decay,
-                                           fused=fused))
+            betas = getattr(self.model, "betas", (0.9, 0.999))  # a GAN wants less momentum
+            found.append(torch.optim.AdamW(parameters, lr=self.settings.lr, betas=betas,
+                                           weight_decay=self.settings.weight_decay, fused=fused))
         return found
 
     def _augmentation(self):

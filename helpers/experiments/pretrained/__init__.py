@@ -1,6 +1,7 @@
 """The models that ship in data/pretrained: how each is built, trained and judged. `make pretrained` makes all anew.
 
     digits        VAEs of the binary digits, convolutional and plain, five seeds each
+    portrait      the other families on the digits: masked network, MADE, Boltzmann machine, GAN
     fonts         the VAE of fonts, and the reader that judges its alphabets
     instruments   the VAE of instruments
     names         models of names for colours, five seeds each, and two VAEs
@@ -14,11 +15,12 @@ from functools import partial
 from pathlib import Path
 
 from helpers import disk
-from helpers.experiments.pretrained import digits, fonts, instruments, names
+from helpers.experiments.pretrained import digits, fonts, instruments, names, portrait
 
 # By the name of the card. The reader comes before the fonts that it reads.
 RECIPES: dict[str, Callable[[Path], str]] = {
     **{f"digits-{kind}-{seed}": partial(digits.train, kind, seed) for kind in digits.PLANS for seed in digits.SEEDS},
+    **{f"{family}-digits": partial(portrait.train, family) for family in portrait.PLANS},
     "glyphs-reader": fonts.train_reader,
     "glyphs-fonts": fonts.train,
     "notes-instruments": instruments.train,

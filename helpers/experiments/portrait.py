@@ -1,0 +1,103 @@
+"""The family portrait: seven families and a Gaussian mixture on one target, one budget, over five seeds.
+
+data/portrait.json holds its rows; ``python tools/sweep.py`` makes them. Of each family, six settings were tried with
+one seed and judged by validation (nats; energy distance for the GAN), each for four to five CPU seconds of training.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.mixture import GaussianMixture
+
+from helpers.data import pinwheel
+from helpers.evaluation.two_sample import energy_distance, told_apart
+from helpers.models.families import plane
+from helpers.training import fit, ramp
+
+N, VALID = 5000, 1000  # points for training and for tests; for validation
+PARTS = (4, 8, 16, 32, 64)  # of the mixture: the best by validation is taken
+USUAL: dict[str, Any] = dict(batch_size=128, warmup=0.1, clip=5.0)
+RECIPES: dict[str, dict] = {
+    "autoregressive": USUAL | dict(lr=4e-3, epochs=40),
+    "VAE": USUAL | dict(lr=6e-3, epochs=60, objective={"beta": ramp(until=0.6)}),
+    "flow": USUAL | dict(lr=3e-3, epochs=28),
+    "energy": USUAL | dict(lr=8e-3, epochs=28, objective={"side": 32}),
+    "GAN": USUAL | dict(lr=3e-3, epochs=60),
+    "diffusion": USUAL | dict(lr=6e-3, epochs=140),
+    "flow matching": USUAL | dict(lr=8e-3, epochs=150),
+}
+class Mixture(plane.Planar):
+    """A mixture of Gaussians, fitted by EM (scikit-learn): the rival. As many as validation likes best."""
+
+    bound = "exact"
+
+    def __init__(self, train: np.ndarray, valid: np.ndarray, seed: int):
+        super().__init__()
+        fitted = [GaussianMixture(parts, random_state=seed).fit(train) for parts in PARTS]
+        self.best = max(fitted, key=lambda mixture: mixture.score(valid))
+
+    def score(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(self.best.score_samples(x.numpy()))
+
+    def draw(self, n: int) -> torch.Tensor:
+        self.best.random_state = int(torch.randint(1 << 31, ()))
+        return torch.as_tensor(self.best.sample(n)[0]).float()
+
+
+def points(n: int, *key: int) -> torch.Tensor:
+    """n points of the target (n, 2), other ones for every key."""
+    return torch.as_tensor(pinwheel.draw(n, np.random.default_rng(key))[0]).float()
+
+
+def train(name: str, seed: int = 0, **changes: Any) -> plane.Planar:
+    """A trained model of a family, or the "mixture". changes: of its recipe."""
+    data = points(N, seed, 0), points(VALID, seed, 1)
+    if name == "mixture":
+        return Mixture(data[0].numpy(), data[1].numpy(), seed)
+    torch.manual_seed(seed)
+    model = plane.FAMILIES[name]()
+    fit(model, data, quiet=True, seed=seed, **RECIPES[name] | changes)
+    return model.eval()
+
+
+@torch.no_grad()
+def judge(x: torch.Tensor, seed: int = 0) -> dict[str, float]:
+    """What can be said of samples x (N, 2), beside as many real points.
+
+    ``arms``: total variation between the shares of the arms and their weights, half the sum of the differences.
+    ``energy`` distance, and the accuracy of a classifier that has to ``tell`` them from real ones.
+    """
+    real, drawn = points(len(x), seed, 2).double().numpy(), x.double().numpy()
+    shares = np.bincount(pinwheel.log_arms(drawn).argmax(axis=1), minlength=5) / len(x)
+    return {
+        "arms": np.abs(shares - pinwheel.WEIGHTS).sum() / 2,
+        "smallest": (shares / pinwheel.WEIGHTS).min(),
+        "energy": energy_distance(drawn, real),
+        "tell": told_apart(drawn, real, seed),
+    }
+
+
+def train_one(setting: dict, seed: int) -> dict[str, float]:
+    """Train one family, and judge it: nats of ``test`` points, the scores of ``judge``, and the times.
+
+    With ``"warm-up": False`` in the setting, beta is 1 from the start.
+    """
+    if setting["family"] == "real":  # as if real points had been drawn by a model
+        return judge(points(N, seed, 3), seed)
+    start = time.process_time()
+    model = train(setting["family"], seed, **{} if setting.get("warm-up", True) else {"objective": {}})
+    seconds = time.process_time() - start
+    generator, found = torch.Generator().manual_seed(seed), {}
+    with torch.no_grad():
+        if model.bound:
+            found["test"] = -float(model.log_prob(points(N, seed, 2), generator=generator).mean())
+        start = time.process_time()
+        model.sample(1000, generator=generator)
+        found["drawing"] = time.process_time() - start
+        return found | judge(model.sample(N, generator=generator), seed) | {"seconds": seconds}
+
+
+SETTINGS: list[dict] = [{"family": name} for name in ("real", "mixture", *plane.FAMILIES)]
+SETTINGS.append({"family": "VAE", "warm-up": False})
