@@ -27,9 +27,11 @@ def told_apart(a: ArrayLike, b: ArrayLike, seed: int = 0, k: int = 25) -> float:
 
     It looks at the k nearest points of a random half of both samples, and judges the other half. 0.5 is chance. The
     smaller N, the less it can tell: compare only scores of the same N. Raises ValueError unless both have the same
-    size, of at least 2 k.
+    size, of at least 2 k, and k is odd and at least 3, so that no vote is a tie.
     """
     x, y = _checked(a, b)
+    if k < 3 or k % 2 == 0:
+        raise ValueError(f"k is {k}; give an odd number of neighbours, at least 3.")
     if len(x) != len(y) or len(x) < 2 * k:
         raise ValueError(f"the samples have {len(x)} and {len(y)} points; give two of the same size, at least {2 * k}.")
     rng, half = np.random.default_rng(seed), len(x) // 2

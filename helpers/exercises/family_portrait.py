@@ -6,7 +6,8 @@ from helpers.exercises.engine import exercise, near, parts, require, returns
 
 # What the lesson builds and the package keeps: the same code, as a test sees to.
 TAUGHT = {
-    "helpers.models.families.plane": ("Autoregressive", "VAE", "Flow", "Energy", "GAN", "Diffusion", "Matching"),
+    "helpers.models.families.plane": ("Autoregressive", "VAE", "Flow", "Energy", "GAN", "Denoiser", "Diffusion",
+                                      "Field", "Matching"),
 }
 
 

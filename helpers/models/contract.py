@@ -25,7 +25,7 @@ class Generator(Protocol):
     """
 
     bound: str | None
-    """What log_prob is: "exact", "IWAE-50", "ELBO", "density", "dequantised"; None where a model has no likelihood, like a GAN."""
+    """What log_prob is: "exact", "IWAE-50", "ELBO", "density", "dequantised"; None for one without, like a GAN."""
 
     def loss(self, batch: tuple[Tensor, Tensor | None], **objective: Any) -> tuple[Tensor, dict]:
         """What training minimises, for a batch (x, c), and figures to report: means over the examples, in nats."""

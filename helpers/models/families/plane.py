@@ -37,6 +37,12 @@ def normal(h: Tensor) -> Normal:
     return Normal(mu, log_sigma.clamp(-5, 2).exp(), validate_args=False)
 
 
+def shift_and_scale(h: Tensor) -> tuple[Tensor, Tensor]:
+    """Two numbers a point (N, 2) as a shift and a log-scale, both (N, 1), the latter between −2 and 2."""
+    shift, log_scale = h.chunk(2, dim=1)
+    return shift, 2 * torch.tanh(log_scale / 2)
+
+
 def waves(t: Tensor) -> Tensor:
     """Times t (N, 1) as eight numbers each (N, 8), which a network can read: sines and cosines of four frequencies."""
     angles = t * torch.tensor([0.5, 1, 2, 4]) * 2 * math.pi
@@ -140,14 +146,10 @@ class Flow(Likelihood):
         super().__init__()
         self.networks = nn.ModuleList(mlp(1, 2, width, depth=2) for _ in range(layers))
 
-    def change(self, network, seen):
-        shift, log_scale = network(seen).chunk(2, dim=1)
-        return shift, 2 * torch.tanh(log_scale / 2)  # no layer stretches or shrinks by more than e²
-
     def to_noise(self, x):
-        (a, b), log_det = x.T[:, :, None], 0.0
+        (a, b), log_det = x.T[:, :, None], torch.zeros(len(x))
         for network in self.networks:
-            shift, log_scale = self.change(network, a)
+            shift, log_scale = shift_and_scale(network(a))
             a, b = (b - shift) * torch.exp(-log_scale), a  # b is moved as a says; then they swap places
             log_det = log_det - log_scale[:, 0]
         return torch.cat([a, b], dim=1), log_det
@@ -159,7 +161,7 @@ class Flow(Likelihood):
     def draw(self, n):
         a, b = torch.randn(2, n, 1)
         for network in reversed(self.networks):
-            shift, log_scale = self.change(network, b)
+            shift, log_scale = shift_and_scale(network(b))
             a, b = b, a * torch.exp(log_scale) + shift
         return torch.cat([a, b], dim=1)
 
@@ -175,26 +177,37 @@ class Energy(Likelihood):
         return self.network(x)[:, 0] + 0.05 * (x**2).sum(dim=1)  # the square: exp(−E) must fall far away
 
     def log_Z(self, side):
-        x1, x2 = 10 * (torch.arange(side) + torch.rand(2, 1)) / side - 5  # a grid at rest could be dodged
+        x1, x2 = 10 * (torch.arange(side) + torch.rand(2, 1)) / side - 5  # shifted at random: no spike hides between
         return torch.logsumexp(-self.energy(torch.cartesian_prod(x1, x2)), dim=0) + 2 * math.log(10 / side)
 
     def score(self, x, side=400):
         return -self.energy(x) - self.log_Z(side)
 
-    def draw(self, n, steps=500):
+    def draw(self, n, steps=1500):
         x = 8 * torch.rand(n, 2) - 4
         for i in range(steps):
-            step, heat = 0.1 * 50 ** (-i / steps), max(1, 4 - 5 * i / steps)  # large and hot first, then fine
+            step = 0.1 * 50 ** (-i / steps)  # large steps first, then fine ones
+            heat = max(1, 4 - 5 * i / steps)  # first as if E were divided by 4: valleys are easier to leave
             with torch.enable_grad():
                 slope = torch.autograd.grad(self.energy(x.requires_grad_()).sum(), x)[0]
             x = x.detach() - step / heat * slope + math.sqrt(2 * step) * torch.randn(n, 2)
         return x
 
 
-class GAN(Planar):
-    """A generator of points, and a discriminator that tells them from real ones, and so teaches it."""
+class Players(Planar):
+    """Two networks with an optimiser each."""
 
-    betas = (0.5, 0.99)  # Adam's: little momentum, because the other player moves, too
+    betas = (0.5, 0.99)  # of Adam: little momentum, because the other player moves, too
+    generator: nn.Module
+    discriminator: nn.Module
+
+    def parts(self) -> tuple:
+        """The weights of the discriminator, and those of the generator."""
+        return self.discriminator.parameters(), self.generator.parameters()
+
+
+class GAN(Players):
+    """A generator of points, and a discriminator that tells them from real ones, and so teaches it."""
 
     def __init__(self, noise=4, width=64, penalty=0.1):
         super().__init__()
@@ -202,19 +215,15 @@ class GAN(Planar):
         self.average = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(0.995))
         self.noise, self.penalty = noise, penalty
 
-    def parts(self):
-        return self.discriminator.parameters(), self.generator.parameters()
-
     def fake(self, n, generator):
         return generator(torch.randn(n, self.noise))
 
     def loss(self, batch):
-        real, fake = batch[0], self.fake(len(batch[0]), self.generator).detach()
-        return (softplus(-self.discriminator(real)) + softplus(self.discriminator(fake))).mean(), {}
+        fake = self.fake(len(batch[0]), self.generator).detach()
+        return (softplus(-self.discriminator(batch[0])) + softplus(self.discriminator(fake))).mean(), {}
 
     def step(self, batch, optimisers):
-        real = batch[0].requires_grad_()
-        loss, _ = self.loss((real,))
+        real, loss = batch[0].requires_grad_(), self.loss(batch)[0]
         slope = torch.autograd.grad(self.discriminator(real).sum(), real, create_graph=True)[0]
         update(optimisers[0], loss + self.penalty * (slope**2).sum(dim=1).mean())
         update(optimisers[1], softplus(-self.discriminator(self.fake(len(real), self.generator))).mean())
@@ -225,10 +234,8 @@ class GAN(Planar):
         return self.fake(n, self.average)
 
 
-class Diffusion(Planar):
-    """T + 1 amounts of noise σ; a network takes noise off. A sample is noise, taken off step by step."""
-
-    bound = "ELBO"
+class Denoiser(Planar):
+    """A network that takes off noise of T + 1 amounts σ, from almost none to far more than the data."""
 
     def __init__(self, T=200, width=64):
         super().__init__()
@@ -247,8 +254,14 @@ class Diffusion(Planar):
         i = torch.randint(self.T + 1, (len(batch[0]), 1))
         return (self.error(batch[0], i) / self.sigma[i[:, 0]] ** 2).mean(), {}
 
-    def score(self, x):
-        precision = self.sigma**-2
+
+class Diffusion(Denoiser):
+    """A sample is noise, taken off step by step; the score is a bound, from the errors at all amounts."""
+
+    bound = "ELBO"
+
+    def score(self, x, power=-2):
+        precision = self.sigma**power
         weights = torch.cat([precision[:1], -torch.diff(precision)])
         errors = torch.stack([self.error(x, i) for i in range(self.T + 1)])  # (T + 1, N)
         return torch.log(precision[0] / (2 * math.pi)) - 0.5 * (weights @ errors + precision[-1] * (x**2).sum(dim=1))
@@ -262,14 +275,12 @@ class Diffusion(Planar):
         return self.clean(x, torch.zeros(n, 1, dtype=torch.long)) + self.sigma[0] * torch.randn(n, 2)
 
 
-class Matching(Planar):
-    """A field of velocities carries Gaussian noise, at time 0, to the data, at time 1."""
+class Field(Planar):
+    """A network for the mean velocity of straight paths from Gaussian noise, at time 0, to the data, at time 1."""
 
-    bound = "exact"
-
-    def __init__(self, width=64, steps=40):
+    def __init__(self, width=64):
         super().__init__()
-        self.network, self.steps = mlp(10, 2, width), steps
+        self.network = mlp(10, 2, width)
 
     def velocity(self, x, t):
         return self.network(torch.cat([x, waves(torch.as_tensor(t).expand(len(x), 1))], dim=1))
@@ -277,6 +288,12 @@ class Matching(Planar):
     def loss(self, batch):
         x, noise, t = batch[0], torch.randn_like(batch[0]), torch.rand(len(batch[0]), 1)
         return ((self.velocity((1 - t) * noise + t * x, t) - (x - noise)) ** 2).sum(dim=1).mean(), {}
+
+
+class Matching(Field):
+    """The velocities, followed: from noise to samples, and back for the score."""
+
+    bound, steps = "exact", 40
 
     def draw(self, n):
         x, h = torch.randn(n, 2), 1 / self.steps
