@@ -21,6 +21,7 @@ from helpers.models.families.adversarial import GAN
 from helpers.models.families.coupling import CouplingFlow
 from helpers.models.families.made import MADE
 from helpers.models.families.masked import Masked
+from helpers.models.families.matching import FlowMatching
 from helpers.models.families.rbm import RBM
 from helpers.models.language import Language
 from helpers.models.sets import SetVAE
@@ -145,7 +146,7 @@ def facts(data: Dataset) -> dict:
 
 # A new family is one line here: a class, or an object like VAEs with the same methods.
 FAMILIES: dict[str, Any] = {"vae": VAEs(), "language": Language, "masked": Masked, "flow": CouplingFlow,
-                            "gan": GAN}
+                            "gan": GAN, "flow-matching": FlowMatching}
 
 # What a plan may name beside the families: networks, and models made of them.
 PARTS: dict[str, Callable[..., nn.Module]] = {

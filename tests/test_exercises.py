@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -595,6 +596,8 @@ WRONG = [
     ("fill_in", lambda x, known, predict, order, rng: np.where(known == 1, x, predict(x, known)), "do not return its probability"),
     ("fill_in", lambda x, known, predict, order, rng: _fill(x, 0 * known, predict, order, rng), "must stay as they are"),
     ("fill_in", lambda x, known, predict, order, rng: _fill(x, known, predict, sorted(order), rng, likeliest=True), "as often as the model says"),
+    ("fill_in", lambda x, known, predict, order, rng: _fill(x, known, predict, order, rng, likeliest=True), "the likelier value"),
+    ("fill_in", lambda x, known, predict, order, rng: _fill(x, known, predict, order, SimpleNamespace(random=lambda n: np.full(n, rng.random()))), "of its own"),
     ("free_energy", lambda v, W, b, c: -v @ b - (v @ W.T + c).sum(axis=1), "have eight equal states"),
     ("free_energy", lambda v, W, b, c: v @ b + np.logaddexp(0, v @ W.T + c).sum(axis=1), "have eight equal states"),
     ("free_energy", lambda v, W, b, c: -v @ b - np.logaddexp(0, (v @ W.T + c).sum(axis=1)), "have eight equal states"),

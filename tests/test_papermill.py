@@ -27,7 +27,7 @@ def as_far_as(heading, place):
 @pytest.mark.parametrize("name", EPOCHS)
 def test_the_path_from_data_to_a_checked_model(tmp_path, monkeypatch, name):
     monkeypatch.setenv("HELPERS_PROGRESS", "milestones")
-    source = as_far_as("## Three senses, one path", tmp_path / "11.ipynb")
+    source = as_far_as("## Three senses, the same calls", tmp_path / "11.ipynb")
     parameters = dict(path=str(SAMPLES / name), epochs=EPOCHS[name], size=SIZES.get(name), out=str(tmp_path / "run"))
     nb = papermill.execute_notebook(source, tmp_path / "mine.ipynb", parameters, cwd=NOTEBOOK.parent, log_output=False,
                                     progress_bar=False, kernel_name="python3")

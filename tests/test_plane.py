@@ -264,6 +264,9 @@ def test_the_file_of_the_portrait_has_every_run_and_they_can_be_made_again():
     cheap = {"family": "mixture"}
     again = portrait.train_one(cheap, 0)
     assert again["test"] == pytest.approx(sweeps.figures(rows, cheap)[0], abs=0.02)
+    said = portrait.table(rows).splitlines()
+    assert len(said) == 1 + len(sweep.settings) and f"{sweeps.figures(rows, cheap).mean():.2f} ±" in said[2]
+    assert said[-1].startswith("GAN, no penalty") and "–" in said[-1]
     assert again["energy"] == pytest.approx(sweeps.figures(rows, cheap, "energy")[0], abs=2e-3)
 
 

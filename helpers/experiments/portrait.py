@@ -14,6 +14,7 @@ from sklearn.mixture import GaussianMixture
 
 from helpers.data import pinwheel
 from helpers.evaluation.two_sample import energy_distance, told_apart
+from helpers.experiments import sweeps
 from helpers.models.families import plane
 from helpers.training import fit, ramp
 
@@ -28,7 +29,10 @@ RECIPES: dict[str, dict] = {
     "GAN": USUAL | dict(lr=3e-3, epochs=45),
     "diffusion": USUAL | dict(lr=6e-3, epochs=120),
     "flow matching": USUAL | dict(lr=8e-3, epochs=130),
-}
+}# What a family may be left without, and the changes of its recipe that do so.
+WITHOUT: dict[Any, dict] = {"warm-up": {"objective": {}}, "penalty": {"choices": {"penalty": 0.0}}}
+
+
 class Mixture(plane.Planar):
     """A mixture of Gaussians, fitted by EM (scikit-learn): the rival. As many as validation likes best."""
 
@@ -53,12 +57,12 @@ def points(n: int, *key: int) -> torch.Tensor:
 
 
 def train(name: str, seed: int = 0, **changes: Any) -> plane.Planar:
-    """A trained model of a family, or the "mixture". changes: of its recipe."""
+    """A trained model of a family, or the "mixture". changes: of its recipe, or "choices" of its constructor."""
     data = points(N, seed, 0), points(VALID, seed, 1)
     if name == "mixture":
         return Mixture(data[0].numpy(), data[1].numpy(), seed)
     torch.manual_seed(seed)
-    model = plane.FAMILIES[name]()
+    model = plane.FAMILIES[name](**changes.pop("choices", {}))
     fit(model, data, quiet=True, seed=seed, **RECIPES[name] | changes)
     return model.eval()
 
@@ -94,12 +98,13 @@ def judge(x: torch.Tensor, seed: int = 0) -> dict[str, float]:
 def train_one(setting: dict, seed: int) -> dict[str, float]:
     """Train one family, and judge it: nats of ``test`` points, the scores of ``judge``, and the times.
 
-    With ``"warm-up": False`` in the setting, beta is 1 from the start.
+    A setting may leave out what a family needs: ``"without": "warm-up"``, beta is 1 from the start; ``"penalty"``, the
+    slope of the discriminator is free.
     """
     if setting["family"] == "real":  # as if real points had been drawn by a model
         return judge(points(N, seed, 3), seed)
     start = time.process_time()
-    model = train(setting["family"], seed, **{} if setting.get("warm-up", True) else {"objective": {}})
+    model = train(setting["family"], seed, **WITHOUT.get(setting.get("without"), {}))
     seconds = time.process_time() - start
     generator, found = torch.Generator().manual_seed(seed), {}
     with torch.no_grad():
@@ -112,4 +117,24 @@ def train_one(setting: dict, seed: int) -> dict[str, float]:
 
 
 SETTINGS: list[dict] = [{"family": name} for name in ("real", "mixture", *plane.FAMILIES)]
-SETTINGS.append({"family": "VAE", "warm-up": False})
+SETTINGS += [{"family": "VAE", "without": "warm-up"}, {"family": "GAN", "without": "penalty"}]
+
+
+def table(rows: list[dict]) -> str:
+    """The rows of the sweep as a table: means and standard deviations over seeds; of ``poorest`` the least."""
+    columns = (("test", "nats", 1, ".2f", 13), ("outside", "outside", 1, ".3f", 15), ("arms", "arms", 1, ".3f", 15),
+               ("energy", "apart", 1000, ".1f", 13), ("tell", "told", 1, ".3f", 15))
+    lines = [f"{'':<18}" + "".join(f"{title:<{width}}" for _, title, _, _, width in columns)
+             + "poorest   train   draw 1,000"]
+    for setting in SETTINGS:
+        line = f"{setting['family'] + (', no ' + setting['without'] if 'without' in setting else ''):<18}"
+        for name, _, scale, form, width in columns:
+            values = scale * sweeps.figures(rows, setting, name)
+            text = "–" if np.isnan(values).any() else f"{values.mean():{form}} ± {values.std(ddof=1):{form}}"
+            line += f"{text:<{width}}"
+        line += f"{sweeps.figures(rows, setting, 'poorest').min():5.2f}"
+        if setting["family"] != "real":
+            seconds, drawing = (sweeps.figures(rows, setting, name).mean() for name in ("seconds", "drawing"))
+            line += f"{seconds:8.1f} s {drawing:10.3f} s"
+        lines.append(line)
+    return "\n".join(lines)

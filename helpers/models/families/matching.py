@@ -1,0 +1,178 @@
+"""Flow matching: a network learns the velocity that carries noise, at time 0, to data, at time 1.
+
+Along a straight path x_t = (1 - t) noise + t x the velocity is x - noise; the network is fitted to it by squared error,
+and so learns its mean, v(x_t, t) = E[x - noise | x_t]. Following v from noise gives samples; the same way back gives
+log p by the instantaneous change of variables, d log p / dt = -div v. (Lipman, Chen, Ben-Hamu, Nickel and Le, 2023,
+Flow Matching for Generative Modeling; Liu, Gong and Liu, 2023, Flow Straight and Fast; the change of variables: Chen,
+Rubanova, Bettencourt and Duvenaud, 2018, Neural Ordinary Differential Equations.)
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from helpers.data.dataset import Dataset
+from helpers.models.families.pixels import check
+
+LARGEST = 3 * 48 * 48  # numbers of an image
+FREQUENCIES = 16  # of the waves that tell the network the time
+LEVELS = 256
+EXACT = 4  # dimensions up to which the divergence is computed and not estimated
+
+
+def waves(t: Tensor) -> Tensor:
+    """Times t (N,) as (N, 2 · FREQUENCIES) sines and cosines, half a wave to many over the unit of time."""
+    rates = math.pi * 2 ** torch.linspace(0, 6, FREQUENCIES, device=t.device, dtype=t.dtype)
+    return torch.cat([torch.sin(t[:, None] * rates), torch.cos(t[:, None] * rates)], dim=1)
+
+
+class Block(nn.Module):
+    """h (N, W) to h + f(h, told): what the network is told, time and label, scales and shifts the normalised h."""
+
+    def __init__(self, width: int, told: int, dropout: float):
+        super().__init__()
+        self.norm, self.adapt = nn.LayerNorm(width, elementwise_affine=False), nn.Linear(told, 2 * width)
+        self.net = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width))
+        for weights in self.net[-1].parameters():  # each block begins as h → h
+            nn.init.zeros_(weights)
+
+    def forward(self, h: Tensor, told: Tensor) -> Tensor:
+        scale, shift = self.adapt(told).chunk(2, dim=1)
+        return h + self.net(self.norm(h) * (1 + scale) + shift)
+
+
+class Velocity(nn.Module):
+    """The network: points x (N, D), times t (N,) and labels c (N,), or None for all kinds, to velocities (N, D)."""
+
+    def __init__(self, D: int, labels: int, hidden: int, blocks: int, dropout: float):
+        super().__init__()
+        told = 128
+        self.first, self.time = nn.Linear(D, hidden), nn.Linear(2 * FREQUENCIES, told)
+        self.label = nn.Parameter(torch.randn(labels + 1, told) / math.sqrt(told))  # the last: no label is told
+        self.blocks = nn.ModuleList(Block(hidden, told, dropout) for _ in range(blocks))
+        self.last = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, D))
+
+    def forward(self, x: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
+        label = self.label[-1] if c is None else embedding(c, self.label)
+        h, told = self.first(x), torch.nn.functional.silu(self.time(waves(t)) + label)
+        for block in self.blocks:
+            h = block(h, told)
+        return self.last(h)
+
+
+class FlowMatching(nn.Module):
+    """A distribution over examples x (N, *shape), told which of ``labels`` they are, if there are any.
+
+    images: x lies between 0 and 1, in 256 levels. ``bound`` is then "dequantised": log p of the levels with noise
+    added, less D log 256, bounds log P of the levels from below; else it is "density". Beyond a few dimensions the
+    divergence is estimated (Hutchinson, 1990), without bias, from one direction a step. drop: how often the label is
+    left out, so that the network learns velocities without one as well, for guidance. average: of the weights over the
+    steps, by which it draws and scores.
+    """
+
+    def __init__(self, shape: list[int] | tuple[int, ...], labels: int = 0, hidden: int = 512, blocks: int = 3,
+                 dropout: float = 0.1, drop: float = 0.1, average: float = 0.99, images: bool = True):
+        super().__init__()
+        self.shape, self.D, self.labels, self.images, self.drop = tuple(shape), math.prod(shape), labels, images, drop
+        self.network = Velocity(self.D, labels, hidden, blocks, dropout)
+        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(average))
+        self.average.requires_grad_(False)
+
+    @property
+    def bound(self) -> str:
+        """What :meth:`log_prob` is."""
+        return "dequantised" if self.images else "density"
+
+    @staticmethod
+    def look(data: Dataset) -> dict:
+        """Raises DataError for what are not images of a size that it can learn."""
+        check(data, "flow-matching", "images", LARGEST)
+        return {}
+
+    @staticmethod
+    def recipe(plan: dict, n: int) -> dict:
+        """Arguments for ``training.fit``."""
+        return dict(batch_size=128 if n >= 1000 else 64, lr=1.5e-3, weight_decay=0.01, clip=1.0, warmup=0.05)
+
+    # --- what is learned ---------------------------------------------------------------------------------
+
+    def velocity(self, x: Tensor, t: Tensor | float, c: Tensor | None = None, guidance: float = 0.0) -> Tensor:
+        """The velocity at points x (N, D) and times t (N,), or one for all: (N, D).
+
+        guidance w: v(x, t, c) + w · (v(x, t, c) - v(x, t)). 0 leaves it as it is. Some authors write 1 + w for it.
+        """
+        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
+        network = self.network if self.training else self.average
+        v = network(x, t, c)
+        return v if guidance == 0 or c is None else v + guidance * (v - network(x, t, None))
+
+    def loss(self, batch: tuple[Tensor, Tensor | None]) -> tuple[Tensor, dict]:
+        """The mean squared error of the velocity, a sum over dimensions: (loss, metrics).
+
+        It cannot fall to 0: what remains at best is the variance of x - noise given x_t. Times are drawn as a sigmoid
+        of a standard Normal, more in the middle than at the ends (Esser et al., 2024, Scaling Rectified Flow
+        Transformers for High-Resolution Image Synthesis).
+        """
+        x, c = self._scaled(batch[0]), batch[1]
+        if self.training:
+            self.average.update_parameters(self.network)  # as the last step left them
+            if c is not None:
+                c = torch.where(torch.rand(len(x), device=x.device) < self.drop, self.labels, c)
+        noise, t = torch.randn_like(x), torch.sigmoid(torch.randn(len(x), dtype=x.dtype, device=x.device))
+        there = (1 - t[:, None]) * noise + t[:, None] * x
+        return ((self.velocity(there, t, c) - (x - noise)) ** 2).sum(dim=1).mean(), {}
+
+    # --- following it ------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None, steps: int = 30,
+               guidance: float = 0.0, **options: Any) -> Tensor:
+        """n examples by so many midpoint steps, two passes of the network each: (n, *shape)."""
+        like = self.network.first.weight
+        x = torch.randn(n, self.D, generator=generator, dtype=like.dtype, device=like.device)
+        for i in range(steps):
+            middle = x + self.velocity(x, i / steps, c, guidance) / (2 * steps)
+            x = x + self.velocity(middle, (i + 0.5) / steps, c, guidance) / steps
+        if self.images:
+            x = ((x + 1) / 2).clamp(0, 1)
+        return x.view(n, *self.shape)
+
+    def log_prob(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+                 steps: int = 30) -> Tensor:
+        """log p(x|c): (N,), in nats; what it is, ``bound`` says."""
+        x = x.reshape(-1, self.D)
+        if not self.images:
+            return self.density(x, c, generator, steps)
+        noise = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        v = ((x * (LEVELS - 1)).round() + noise) / LEVELS  # between 0 and 1
+        return self.density(2 * v - 1, c, generator, steps) + self.D * math.log(2 / LEVELS)
+
+    def density(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+                steps: int = 30) -> Tensor:
+        """log of the density of points x (N, D), by following the velocity back to the noise: (N,), in nats."""
+        total = x.new_zeros(len(x))
+        for i in reversed(range(steps)):
+            middle = x - self.velocity(x, (i + 1) / steps, c).detach() / (2 * steps)
+            v, divergence = self._with_divergence(middle, (i + 0.5) / steps, c, generator)
+            x, total = x - v / steps, total - divergence / steps
+        return total - 0.5 * (x.square() + math.log(2 * math.pi)).sum(dim=1)
+
+    def _with_divergence(self, x, t, c, generator):
+        """The velocity (N, D) and its divergence (N,), exact in few dimensions, else ε·J ε for one random ε of ±1."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            v = self.velocity(x, t, c)
+            if self.D <= EXACT:
+                rows = (torch.autograd.grad(v[:, d].sum(), x, retain_graph=True)[0][:, d] for d in range(self.D))
+                return v.detach(), sum(rows)
+            eps = torch.randint(2, x.shape, generator=generator, device=x.device).to(x.dtype) * 2 - 1
+            return v.detach(), (torch.autograd.grad((v * eps).sum(), x)[0] * eps).sum(dim=1)
+
+    def _scaled(self, x):
+        """Examples as the network sees them, (N, D): images from -1 to 1."""
+        x = x.reshape(len(x), self.D)
+        return 2 * x - 1 if self.images else x
