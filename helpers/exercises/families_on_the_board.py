@@ -46,8 +46,8 @@ def is_right_on_average(masked_bound):
     by_n = [found[masks.sum(axis=1) == n].mean() for n in range(1, D + 1)]
     require(near(by_n[-1], log_p.sum()), "with everything hidden, n = D, the weight must be 1: the sum of all log p")
     require(near(np.mean(by_n), log_p.sum()),
-            "averaged over n = 1 … D and over which pixels are hidden, it must be log p(x): few hidden pixels must "
-            "weigh more, each as if there were D of them")
+            "averaged over n = 1 … D and over which pixels are hidden, it must be log p(x): may a mask with few hidden "
+            "pixels count as much as one with many?")
 
 
 @masked_bound.fact
@@ -105,6 +105,16 @@ def keeps_what_is_known(fill_in):
     found = filled_in(fill_in, x, known, [1, 0, 2], predict=lambda x, known: np.full(x.shape, 0.5))
     require(near(found, x)[known == 1],
             "pixels that are known must stay as they are, whatever the network says of them")
+
+
+@fill_in.fact
+def each_image_has_its_own_chance(fill_in):
+    """Twenty pixels of p = 0.7: the likelier value would be ink everywhere, one draw for all would fill columns."""
+    x = np.zeros((400, 20))
+    found = filled_in(fill_in, x, x, list(range(20)), predict=lambda x, known: np.full(x.shape, 0.7))
+    require(not (found == 1).all(), "pixels must be ink as often as the model says: with p = 0.7 draw ink seven times "
+                                    "of ten, and not the likelier value each time")
+    require((found != found[0]).any(), "each image needs a random number of its own: draw as many as there are images")
 
 
 @fill_in.fact
