@@ -51,11 +51,6 @@ class MADE(nn.Module):
         self.label = nn.Embedding(labels, hidden) if labels else None
         self.dropout = nn.Dropout(dropout)
 
-    @staticmethod
-    def recipe(plan: dict, n: int) -> dict:
-        """Arguments for ``training.fit``: chosen on the validation split of the binary digits."""
-        return dict(batch_size=100, lr=3e-3, weight_decay=0.1, clip=1.0, warmup=0.05, epochs=120)
-
     def logits(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The log-odds of ink of each pixel of x (N, D), given those before it: (N, D)."""
         h = self.layers[0](2 * x - 1)

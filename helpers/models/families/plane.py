@@ -260,8 +260,11 @@ class Diffusion(Denoiser):
 
     bound = "ELBO"
 
-    def score(self, x, power=-2):
-        precision = self.sigma**power
+    def precision(self):
+        return self.sigma**-2
+
+    def score(self, x):
+        precision = self.precision()
         weights = torch.cat([precision[:1], -torch.diff(precision)])
         errors = torch.stack([self.error(x, i) for i in range(self.T + 1)])  # (T + 1, N)
         return torch.log(precision[0] / (2 * math.pi)) - 0.5 * (weights @ errors + precision[-1] * (x**2).sum(dim=1))

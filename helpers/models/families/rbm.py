@@ -40,11 +40,6 @@ class RBM(nn.Module):
         self.b, self.c = nn.Parameter(torch.zeros(self.D)), nn.Parameter(torch.zeros(hidden))
         self.register_buffer("chains", torch.bernoulli(torch.full((chains, self.D), 0.5)))
 
-    @staticmethod
-    def recipe(plan: dict, n: int) -> dict:
-        """Arguments for ``training.fit``: chosen on the validation split of the binary digits."""
-        return dict(batch_size=100, lr=3e-2, weight_decay=0.01, epochs=150)
-
     @torch.no_grad()
     def start(self, data: Dataset) -> None:
         """Let learning start from how often each pixel is ink, with switches that do nothing, and chains from there."""
