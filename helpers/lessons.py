@@ -41,10 +41,10 @@ PATH = (
     Lesson(10, "colour_names", "Text: name a colour"),
     Lesson(11, "family_portrait", "A family portrait"),
     Lesson(12, "families_on_the_board", "Families on the board"),
-    Lesson(14, "better_faster", "Better, faster"),
-    Lesson(16, "clean_data", "Clean data"),
-    Lesson(17, "secrets", "Models that keep secrets"),
-    Lesson(18, "your_own_model", "Your own model"),
+    Lesson(16, "better_faster", "Better, faster"),
+    Lesson(18, "clean_data", "Clean data"),
+    Lesson(19, "secrets", "Models that keep secrets"),
+    Lesson(20, "your_own_model", "Your own model"),
 )
 LESSONS = {lesson.name: lesson for lesson in PATH}
 
