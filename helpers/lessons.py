@@ -41,6 +41,7 @@ PATH = (
     Lesson(10, "colour_names", "Text: name a colour"),
     Lesson(11, "family_portrait", "A family portrait"),
     Lesson(12, "families_on_the_board", "Families on the board"),
+    Lesson(13, "noise_to_data", "From noise to data"),
     Lesson(16, "better_faster", "Better, faster"),
     Lesson(18, "clean_data", "Clean data"),
     Lesson(19, "secrets", "Models that keep secrets"),

@@ -265,7 +265,39 @@ def _fill(x, known, predict, order, rng, likeliest=False):
 
 
 # (exercise, wrong answer, part of the message that is meant for it)
+def _two_points(t, divide=True, average=True):
+    noise = np.linspace(-8, 8, 4001) if average else np.zeros(1)
+    variance = 1 - np.tanh(t * (t + (1 - t) * noise) / (1 - t) ** 2) ** 2
+    return np.average(variance, weights=np.exp(-(noise**2) / 2)) / ((1 - t) ** 2 if divide else 1)
+
+
 WRONG = [
+    ("path_velocity", lambda x, noise, t: x - noise, "straight path"),
+    ("path_velocity", lambda x, noise, t: np.cos(np.pi / 2 * t) * x - np.sin(np.pi / 2 * t) * noise, "π/2"),
+    ("path_velocity", lambda x, noise, t: np.pi / 2 * (np.cos(np.pi / 2 * t) * x + np.sin(np.pi / 2 * t) * noise), "slope of the path"),
+    ("two_point_floor", lambda t: _two_points(t, divide=False), "must add to 2"),
+    ("two_point_floor", lambda t: _two_points(t, average=False), "must add to 2"),
+    ("two_point_floor", lambda t: 1 / (1 - t) ** 2, "each place belongs"),
+    ("two_point_floor", lambda t: 2.0, "variance of x"),
+    ("heun", lambda v, x, t, h: x + h * v(x, t), "one step of Euler"),
+    ("heun", lambda v, x, t, h: x + h * (v(x, t) + v(x, t + h)) / 2, "Euler's step ends"),
+    ("heun", lambda v, x, t, h: x + h * (v(x, t) + v(x + h * v(x, t), t + h)), "weight ½"),
+    ("heun", lambda v, x, t, h: x + h * v(x, t) + h * (v(x, t) + v(x + h * v(x, t), t + h)) / 2, "weight ½"),
+    ("noise_to_velocity", lambda x_s, noise, alpha, sigma, a, b: (x_s - sigma * noise) / alpha - noise, "any path"),
+    ("noise_to_velocity", lambda x_s, noise, alpha, sigma, a, b: a * x_s + b * noise, "first find the clean x"),
+    ("noise_to_velocity", lambda x_s, noise, alpha, sigma, a, b: noise - (x_s - sigma * noise) / alpha, "signs"),
+    ("published_guidance", lambda v, free, weight: v + weight * (v - free), "weight of 1 guides nothing"),
+    ("published_guidance", lambda v, free, weight: v, "no label at all"),
+    ("published_guidance", lambda v, free, weight: free + weight**2 * (v - free), "is our w"),
+    ("bits_per_dimension", lambda log_p, D, levels: -log_p / (D * np.log(2)), "How wide is a bin"),
+    ("bits_per_dimension", lambda log_p, D, levels: -(log_p - D * np.log(levels)) / (D * np.log(2)), "How wide is a bin"),
+    ("bits_per_dimension", lambda log_p, D, levels: -(log_p + D * np.log(1 / levels)) / (D * np.log(2)), "How wide is a bin"),
+    ("bits_per_dimension", lambda log_p, D, levels: 0 * log_p + np.log2(levels), "costs 0 bits"),
+    ("bits_per_dimension", lambda log_p, D, levels: -(log_p + D * np.log(2 / levels)) / np.log(2), "How wide is a bin"),
+    ("without_label", lambda v, log_p, shares: v.mean(axis=0), "count by their shares"),
+    ("without_label", lambda v, log_p, shares: v.sum(axis=0), "must add to 1"),
+    ("without_label", lambda v, log_p, shares: np.tensordot(shares, v, 1), "its velocity alone"),
+    ("without_label", lambda v, log_p, shares: np.nan_to_num((shares[:, None, None] * np.exp(log_p)[:, :, None] * v).sum(0) / (shares[:, None] * np.exp(log_p)).sum(0)[:, None]), "work with logarithms"),
     ("affine_log_prob", lambda x, a, b: -0.5 * (((x - b) / a) ** 2 + np.log(2 * np.pi)).sum(1) + np.log(a).sum(), "must integrate to 1"),
     ("affine_log_prob", lambda x, a, b: -0.5 * (((x - b) / a) ** 2 + np.log(2 * np.pi)).sum(1) - np.log(np.maximum(a, 1e-9)).sum(), "may be negative"),
     ("affine_log_prob", lambda x, a, b: -0.5 * (((x - b) / a) ** 2 + np.log(2 * np.pi)).sum(1), "must integrate to 1"),

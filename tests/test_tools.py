@@ -169,13 +169,13 @@ calls: list[tuple[int, int]] = []
 
 @pytest.fixture
 def small_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Four sweeps of one setting each, which touch neither data/ nor how torch is set up."""
+    """Four sweeps of one setting each in place of those that ship, which touch neither data/ nor how torch is set up."""
     calls.clear()
     monkeypatch.setattr(sweep.helpers, "setup", lambda seed: None)
     monkeypatch.setattr(torch.distributions.Distribution, "set_default_validate_args", lambda value: None)
     files = [tmp_path / "one.json", tmp_path / "two.json", tmp_path / "three.json", tmp_path / "four.json"]
-    for a, (name, file) in enumerate(zip(("KNOBS", "ADAPT", "AMOUNTS", "PORTRAIT"), files)):
-        monkeypatch.setattr(settings, name, settings.Sweep(file, counted, [dict(a=a)]))
+    small = tuple(settings.Sweep(file, counted, [dict(a=a)]) for a, file in enumerate(files))
+    monkeypatch.setattr(settings, "SWEEPS", small)
     return files
 
 

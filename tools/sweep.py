@@ -1,6 +1,6 @@
-"""Run the sweeps of data/sweep.json, adapt.json, amounts.json and portrait.json, each run into its file: `make sweep`.
+"""Run the sweeps that ship, each run into its file in data/: `make sweep`.
 
-    python tools/sweep.py             what is missing in the files; half an hour from nothing
+    python tools/sweep.py             what is missing in the files; three quarters of an hour from nothing
     python tools/sweep.py --again     everything anew
 """
 
@@ -16,7 +16,7 @@ def main() -> int:
     helpers.setup(seed=0)
     torch.distributions.Distribution.set_default_validate_args(False)
     try:
-        for sweep in (settings.KNOBS, settings.ADAPT, settings.AMOUNTS, settings.PORTRAIT):
+        for sweep in settings.SWEEPS:
             if "--again" in sys.argv[1:]:
                 sweeps.remove(sweep.file)
             rows = sweep.run()
