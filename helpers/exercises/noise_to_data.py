@@ -99,7 +99,7 @@ def heun(v, x, t, h):
 def is_exact_for_what_grows_evenly(heun):
     x = np.random.default_rng(0).normal(size=(4, 2))
     found = returns(heun(lambda x, t: np.full_like(x, 2 * t), x, 0.5, 0.2), (4, 2), "one place for each point")
-    require(not near(found, x + 0.2 * 1.0).all(), "it takes one step of Euler: ask again at the end of the step")
+    require(not near(found, x + 0.2 * 1.0).all(), "both answers count, and the second is asked at the time t + h")
     require(near(found, x + 0.7**2 - 0.5**2), "with the velocity 2t, a step from t = 0.5 to 0.7 must add 0.7² − 0.5²: "
             "the second question is asked at the time t + h, and both answers have the weight ½")
 
@@ -126,13 +126,13 @@ def is_of_second_order(heun):
 @exercise(
     why="the guess of the noise fixes the guess of x, and the velocity of the path is α′ x + σ′ ε.",
     hints=[
-        "What clean point x̂ do x_s and ε̂ imply? Solve x_s = α x̂ + σ ε̂.",
-        "x̂ = (x_s − σ ε̂) / α. Now take the derivative of α(s) x̂ + σ(s) ε̂ by s.",
-        "`alpha_slope * (x_s - sigma * noise) / alpha + sigma_slope * noise`",
+        "What clean point x̂ do the place and ε̂ imply? Solve place = α x̂ + σ ε̂.",
+        "x̂ = (place − σ ε̂) / α. Now take the derivative of α(τ) x̂ + σ(τ) ε̂ by τ.",
+        "`alpha_slope * (place - sigma * noise) / alpha + sigma_slope * noise`",
     ],
 )
-def noise_to_velocity(x_s, noise, alpha, sigma, alpha_slope, sigma_slope):
-    clean = (x_s - sigma * noise) / alpha
+def noise_to_velocity(place, noise, alpha, sigma, alpha_slope, sigma_slope):
+    clean = (place - sigma * noise) / alpha
     return alpha_slope * clean + sigma_slope * noise
 
 
@@ -142,7 +142,7 @@ def gives_ours(noise_to_velocity):
     found = returns(noise_to_velocity(0.3 * x + 0.7 * noise, noise, 0.3, 0.7, 1.0, -1.0), (5, 2), "one for each point")
     require(not near(found, noise - x).all(), "it points from the data to the noise: look at the signs of the slopes")
     require(near(found, x - noise), "on the straight path, α = t and σ = 1 − t with the slopes 1 and −1, it must give "
-            "x − ε: first find the clean x from x_s and ε")
+            "x − ε: first find the clean x from the place and ε")
 
 
 @noise_to_velocity.fact
