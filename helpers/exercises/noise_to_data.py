@@ -100,8 +100,8 @@ def is_exact_for_what_grows_evenly(heun):
     x = np.random.default_rng(0).normal(size=(4, 2))
     found = returns(heun(lambda x, t: np.full_like(x, 2 * t), x, 0.5, 0.2), (4, 2), "one place for each point")
     require(not near(found, x + 0.2 * 1.0).all(), "both answers count, and the second is asked at the time t + h")
-    require(near(found, x + 0.7**2 - 0.5**2), "with the velocity 2t, a step from t = 0.5 to 0.7 must add 0.7² − 0.5²: "
-            "the second question is asked at the time t + h, and both answers have the weight ½")
+    require(near(found, x + 0.7**2 - 0.5**2), "with the velocity 2t, a step from t = 0.5 to 0.7 must add 0.7² − 0.5² "
+            "to x, once: the second question is asked at the time t + h, and both answers have the weight ½")
 
 
 @heun.fact
@@ -110,6 +110,16 @@ def starts_again(heun):
     found = returns(heun(lambda x, t: x, x, 0.0, 0.1), (3, 2))
     require(near(found, 1 + 0.1 + 0.1**2 / 2), "with v = x a step h from 1 must give 1 + h + h²/2: the second question "
             "is asked where Euler's step ends, and then the step starts from x again")
+
+
+@heun.fact
+def takes_the_mean_of_both_ends(heun):
+    x = np.array([[0.3, 1.0]])
+    found = returns(heun(lambda x, t: x**2 + t**2, x, 0.4, 0.3), (1, 2))
+    ends = x**2 + 0.4**2, (x + 0.3 * (x**2 + 0.4**2)) ** 2 + 0.7**2
+    require(near((found - x) / 0.3, (ends[0] + ends[1]) / 2),
+            "with v = x² + t² the step must be h times the mean of v at x and t, and of v where Euler's step ends, at "
+            "the time t + h; the midpoint rule, which asks in the middle, is another one")
 
 
 @heun.fact
