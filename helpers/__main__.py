@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--text", choices=("lines", "running"),
                      help="each line of a text is one item, or it is one running text (as it looks)")
     fit.add_argument("--model", metavar="NAME", help="the family of models: language for texts, else vae; "
-                     "for small images also masked, flow, flow-matching or gan")
+                     "for texts also masked; for small images also masked, flow, flow-matching or gan")
     fit.add_argument("--code", metavar="K", type=positive(int), help="numbers in a code of a VAE (16, of sounds 8)")
     fit.add_argument("--seed", metavar="S", type=seed, help="of the split, the weights and the noise (0)")
     fit.add_argument("--from", metavar="RUN", dest="start_from", help="start from the weights of another run")

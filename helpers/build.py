@@ -21,6 +21,7 @@ from helpers.models.families.adversarial import GAN
 from helpers.models.families.coupling import CouplingFlow
 from helpers.models.families.made import MADE
 from helpers.models.families.masked import Masked
+from helpers.models.families.masked_text import MaskedText
 from helpers.models.families.matching import FlowMatching
 from helpers.models.families.rbm import RBM
 from helpers.models.language import Language
@@ -146,7 +147,8 @@ def facts(data: Dataset) -> dict:
 
 # A new family is one line here: a class, or an object like VAEs with the same methods.
 FAMILIES: dict[str, Any] = {"vae": VAEs(), "language": Language, "masked": Masked, "flow": CouplingFlow,
-                            "gan": GAN, "flow-matching": FlowMatching}
+                            "gan": GAN, "flow-matching": FlowMatching, "masked-text": MaskedText}
+OF_TEXTS = {"masked": "masked-text"}  # what a family is where the data have a vocabulary
 
 # What a plan may name beside the families: networks, and models made of them.
 PARTS: dict[str, Callable[..., nn.Module]] = {
@@ -191,6 +193,7 @@ def plan(data: Dataset, model: str | None = None, **choices: Any) -> dict:
     known = facts(data)
     try:
         name: str = model or senses.sense(data.kind).MODEL
+        name = OF_TEXTS.get(name, name) if known["symbols"] else name
         found = family(name).plan(data, **choices)
     except DataError as error:
         start = f"{data.name}: "

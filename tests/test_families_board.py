@@ -491,7 +491,7 @@ def test_the_data_decide_between_black_and_white_and_grey_levels(data, levels):
 
 @pytest.mark.parametrize(("data", "message"), [
     (lambda: senses.read(STROKES, size=0.25), "masked is for images"),
-    (lambda: senses.read(VILLAGES), "masked is for images"),
+    (lambda: senses.read(VILLAGES), "hidden cannot be chosen for masked-text"),
     (lambda: senses.read(LEAVES, size=28), "at most 256 numbers"),
     (lambda: Dataset.make("d", 4 * pictures(4, 4).x - 2, kind="image"), "pixels from 0 to 1"),
     (lambda: pictures(4, 4, c=np.random.default_rng(0).random((60, 2))), "2 real numbers"),

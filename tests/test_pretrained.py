@@ -11,7 +11,7 @@ from helpers.build import restore
 from helpers.data import colours, glyphs, notes
 from helpers.data import digits as handwriting
 from helpers.experiments import pretrained
-from helpers.experiments.pretrained import digits, fonts, instruments, names, portrait
+from helpers.experiments.pretrained import digits, flow, fonts, instruments, names, portrait
 
 CARDS = sorted(disk.PRETRAINED.glob("*.json"))
 DIGITS = [name for name in pretrained.RECIPES if name.startswith("digits-")]
@@ -34,6 +34,8 @@ def plan_of(name):
         return digits.PLANS[name.split("-")[1]]
     if name.startswith("names-"):
         return names.plan(name.removeprefix("names-"), colours.load())
+    if name == "flow-digits":
+        return flow.PLAN
     if name.endswith("-digits"):
         return portrait.PLANS[name.removesuffix("-digits")]
     return {"glyphs-reader": fonts.READER_PLAN, "glyphs-fonts": fonts.PLAN, "notes-instruments": instruments.PLAN}[name]
@@ -77,6 +79,21 @@ def test_a_family_on_the_board_is_what_its_card_says(family):
         assert card["test"]["exact"] < card["test"]["bound"], "a mixture is more probable than the mean over orders"
 
 
+def test_the_flow_that_copies_is_what_its_card_says():
+    model, card = restore(disk.PRETRAINED / "flow-digits")
+    found = flow.figures(model)
+    assert card["training"] == flow.TRAINING and found == pytest.approx(card["figures"], abs=0.02)
+    assert found["nearest"] < 0.9 * found["nearest, test digits"]
+
+
+def test_the_recipe_of_the_flow_makes_such_a_model(tmp_path, monkeypatch):
+    monkeypatch.setitem(flow.TRAINING, "steps", 3)
+    pretrained.train(["flow-digits"], tmp_path)
+    (model, card), (shipped, theirs) = restore(tmp_path / "flow-digits"), restore(disk.PRETRAINED / "flow-digits")
+    assert model.state_dict().keys() == shipped.state_dict().keys()
+    assert card["plan"] == theirs["plan"] and card["training"] == theirs["training"] | {"steps": 3}
+
+
 def test_the_reader_reads_as_well_as_its_card_says():
     reader, card = restore(disk.PRETRAINED / "glyphs-reader")
     assert fonts.read_right(reader, glyphs.load(form="ink")) == pytest.approx(card["right"], abs=0.004)
@@ -103,7 +120,8 @@ def test_the_instruments_are_what_their_card_says():
 @pytest.mark.parametrize("kind", names.KINDS)
 def test_the_names_are_what_their_card_says(kind):
     models, card = restore(disk.PRETRAINED / f"names-{kind}")
-    assert isinstance(models, torch.nn.ModuleList) and len(models) == (1 if kind.startswith("vae") else 5)
+    assert isinstance(models, torch.nn.ModuleList)
+    assert len(models) == (1 if kind.startswith(("vae", "masked")) else 5)
     found = names.figures(models, colours.load(), of_words=kind.startswith("words"))
     assert found == pytest.approx(card["bits_per_character"], abs=0.002)
 
@@ -113,7 +131,8 @@ def test_the_names_are_what_their_card_says(kind):
 
 @pytest.mark.parametrize("name", ["digits-conv-1", "digits-mlp-0", "masked-digits", "made-digits", "rbm-digits",
                                   "gan-digits", "glyphs-fonts", "notes-instruments", "names-gru",
-                                  "names-transformer-colour", "names-words-colour", "names-vae-plain"])
+                                  "names-transformer-colour", "names-words-colour", "names-vae-plain",
+                                  "names-masked-colour"])
 def test_a_recipe_makes_the_checkpoint_that_ships_but_for_its_length(name, tmp_path, monkeypatch, capsys):
     sense, kind = name.split("-")[:2]
     modules = {"digits": digits, "glyphs": fonts, "notes": instruments, "names": names}

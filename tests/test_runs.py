@@ -18,6 +18,8 @@ from helpers.build import build, family, plan
 from helpers.data import Dataset, text
 from helpers.data.dataset import DataError
 from helpers.disk import DiskError
+from helpers.models.families.masked_text import MaskedText
+from helpers.models.families.matching import FlowMatching
 from helpers.models.language import Language
 from helpers.models.ngram import NGram
 from helpers.models.sets import SetVAE
@@ -38,7 +40,10 @@ WAYS = {
     "sounds": (STROKES, 0.25, dict(rank=2, hidden=16, code=2)),
     "sounds, no labels": ("noises", 0.25, dict(rank=2, hidden=16)),
     "texts": (VILLAGES, None, dict(hidden=16, embedding=8)),
+    "flow matching": (LEAVES, 12, dict(model="flow-matching", hidden=16, blocks=1)),
+    "masked texts": (VILLAGES, None, dict(model="masked", width=8, heads=2, layers=1)),
 }
+BOUNDS = {"texts": "exact", "flow matching": "dequantised", "masked texts": "ELBO"}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +104,7 @@ def test_a_run_has_everything_and_can_be_opened(name, finished):
     assert again.report == json.loads(json.dumps(run.report)) and len(again.history) == 2
     assert again.card["data"] == json.loads(json.dumps(run.data_card))
     score = again.report["score"]
-    assert math.isfinite(score["nats"]) and score["what"] == ("exact" if name == "texts" else "IWAE-2")
+    assert math.isfinite(score["nats"]) and score["what"] == BOUNDS.get(name, "IWAE-2")
     assert len(score["baselines"]) == 2 + ("sounds" in name)
     assert all(math.isfinite(b["nats"]) for b in score["baselines"].values())
     assert again.report["copies"]["verdict"].endswith(".")
@@ -114,7 +119,7 @@ def test_samples(name, finished):
     assert len(found.x) == 5
     again, other = run.sample(5), run.sample(5, generator=torch.Generator().manual_seed(1))
     np.testing.assert_array_equal(found.x, again.x)
-    if name == "texts":
+    if "texts" in name:
         assert all(isinstance(line, str) for line in found.x) and found.x != other.x
     else:
         assert found.x.shape[1:] == run.data.x.shape[1:] and np.isfinite(found.x).all()
@@ -210,7 +215,7 @@ def test_a_fingerprint_tells_data_apart():
 
 def stop_after(monkeypatch, calls, error=KeyboardInterrupt):
     """The loss of all models, which breaks at a call."""
-    seen, losses = [0], {kind: kind.loss for kind in (VAE, SetVAE, Language)}
+    seen, losses = [0], {kind: kind.loss for kind in (VAE, SetVAE, Language, FlowMatching, MaskedText)}
 
     def broken(self, *arguments, **options):
         seen[0] += 1
@@ -222,7 +227,7 @@ def stop_after(monkeypatch, calls, error=KeyboardInterrupt):
         monkeypatch.setattr(kind, "loss", broken)
 
 
-@pytest.mark.parametrize("name", ["images", "sounds", "texts"])
+@pytest.mark.parametrize("name", ["images", "sounds", "texts", "flow matching", "masked texts"])
 @pytest.mark.parametrize("calls", [0, 3, 10])
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(name, calls, finished, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:

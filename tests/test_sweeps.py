@@ -11,7 +11,7 @@ import joblib
 import pytest
 import torch
 
-from helpers.experiments import knobs, sweeps
+from helpers.experiments import copying, knobs, sweeps
 from helpers.experiments import settings as shipped
 from helpers.experiments.knobs import BASE, build, draw_rows, learn, rate, train_one
 
@@ -307,6 +307,36 @@ def test_a_shipped_row_can_be_computed_again(seed):
     [row] = [r for r in sweeps.load(shipped.KNOBS.file) if (r["setting"], r["seed"]) == (setting, seed)]
     found = train_one(row["setting"], seed)
     assert row["figures"] == pytest.approx({k: v for k, v in found.items() if k != "seconds"}, abs=0.15)
+
+
+def test_the_file_of_copying_has_every_run_and_they_can_be_made_again():
+    sweep = shipped.COPYING
+    rows = sweeps.load(sweep.file)
+    assert not sweeps.failures(rows)
+    wanted = [(setting, seed) for setting in sweep.settings for seed in sweep.seeds]
+    assert [(row["setting"], row["seed"]) for row in rows] == wanted
+    assert json.loads(sweep.file.read_text(encoding="utf-8"))["made by"] == sweeps.fingerprint(copying.train_one)
+    cheap = {"n": 100, "steps": copying.SHORT}
+    again = copying.train_one(cheap, 0)
+    for name, within in (("copied", 0.02), ("nearest", 0.05), ("held out", 1e-3)):
+        assert again[name] == pytest.approx(sweeps.figures(rows, cheap, name)[0], abs=within)
+
+
+def test_copies_are_counted_and_halves_have_no_digit_in_common():
+    x, c = copying.some(100)
+    other, _ = copying.some(100, 10)
+    assert torch.bincount(c).tolist() == [10] * 10 and torch.cdist(x, other).min() > 0
+    assert copying.copied(x, x) == 1 and copying.copied(other, x) < 0.05
+    assert copying.copied(0.99 * x + 0.01 * x.roll(1, 0), x) == 1
+    assert copying.copied((x + x.roll(1, 0)) / 2, x) < 0.05  # between two digits: a copy of neither
+    with pytest.raises(ValueError, match="no 100 digits of each label from number 50 on"):
+        copying.some(1000, 50)
+
+
+def test_distances_of_one_label_are_not_those_of_others():
+    a = torch.arange(copying.DRAWN).float()[:, None] % copying.LABELS * torch.ones(1, 64)
+    assert copying.apart(a, a) == 0 and copying.apart(a, a, shift=1) == 0
+    assert copying.apart(a, a + 1) == pytest.approx(8)
 
 
 # --- race --------------------------------------------------------------------------------------------

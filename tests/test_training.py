@@ -19,6 +19,7 @@ from torch import nn
 from comparing import same, weights
 from helpers import checkpoints
 from helpers.data import DataError, Dataset
+from helpers.models.families.matching import FlowMatching
 from helpers.training import History, TrainingError, fit, ramp
 
 
@@ -882,7 +883,33 @@ def one_of_several(folder):
     except TrainingError as error:
         (folder / f"error {rank}").write_text(str(error))
     note("gone back", *train(BreaksInOne(), ODD, retries=1))
+    averaged(folder, rank)
     train(data=ODD, epochs=3, quiet=False)
+
+
+def averaged(folder, rank):
+    """Flow matching, which scores by an average of its weights over the steps: at once, and stopped in between."""
+
+    def flow(stop=None, **settings):
+        torch.manual_seed(rank)  # first weights are those of process 0
+        model, seen = FlowMatching((6,), hidden=8, blocks=1, images=False, average=0.9), []
+        loss = model.loss
+
+        def counted(batch):
+            seen.append(model.training)
+            if sum(seen) == stop:
+                raise KeyboardInterrupt
+            return loss(batch)
+
+        model.loss = counted
+        fit(model, ODD, epochs=4, batch_size=16, lr=1e-2, quiet=True, **settings)
+        return weights(model)
+
+    checkpoints.save(folder / f"averaged whole {rank}", flow())
+    try:
+        flow(stop=8, checkpoint=folder / "averaged")
+    except KeyboardInterrupt:
+        checkpoints.save(folder / f"averaged gone on {rank}", flow(checkpoint=folder / "averaged"))
 
 
 @pytest.fixture(scope="module")
@@ -943,6 +970,14 @@ def test_processes_draw_different_noise(torchrun):
 def test_two_stopped_processes_go_on_to_the_same_weights(torchrun):
     whole, gone_on = (result(torchrun[0], name, 0) for name in ("whole", "gone on"))
     assert same(whole[0], gone_on[0]) and whole[2] == gone_on[2]
+
+
+def test_two_processes_agree_on_averaged_weights_and_go_on_with_them(torchrun):
+    whole, other = (checkpoints.load(torchrun[0] / f"averaged whole {rank}")[0] for rank in (0, 1))
+    on = [checkpoints.load(torchrun[0] / f"averaged gone on {rank}")[0] for rank in (0, 1)]
+    assert same(whole, other) and same(whole, on[0]) and same(whole, on[1])
+    now, mean = whole["network.first.weight"], whole["average.module.first.weight"]
+    assert whole["average.n_averaged"] % 3 == 0 and not torch.allclose(now, mean, atol=1e-4)
 
 
 def test_trouble_in_one_process_stops_both_with_the_same_words(torchrun):

@@ -2,6 +2,7 @@
 
     digits        VAEs of the binary digits, convolutional and plain, five seeds each
     portrait      the other families on the digits: masked network, MADE, Boltzmann machine, GAN
+    flow          flow matching on the grey digits, trained until it copies
     fonts         the VAE of fonts, and the reader that judges its alphabets
     instruments   the VAE of instruments
     names         models of names for colours, five seeds each, and two VAEs
@@ -15,12 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from helpers import disk
-from helpers.experiments.pretrained import digits, fonts, instruments, names, portrait
+from helpers.experiments.pretrained import digits, flow, fonts, instruments, names, portrait
 
 # By the name of the card. The reader comes before the fonts that it reads.
 RECIPES: dict[str, Callable[[Path], str]] = {
     **{f"digits-{kind}-{seed}": partial(digits.train, kind, seed) for kind in digits.PLANS for seed in digits.SEEDS},
     **{f"{family}-digits": partial(portrait.train, family) for family in portrait.PLANS},
+    "flow-digits": flow.train,
     "glyphs-reader": fonts.train_reader,
     "glyphs-fonts": fonts.train,
     "notes-instruments": instruments.train,

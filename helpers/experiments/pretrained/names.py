@@ -23,6 +23,8 @@ KINDS = {
     "gru-shuffled": "GRU told the colour of another name",
     "transformer": "Transformer",
     "transformer-colour": "Transformer told the colour",
+    "masked": "masked diffusion, a Transformer that sees both sides",
+    "masked-colour": "masked diffusion, a Transformer that sees both sides, told the colour",
     "words": "GRU of whole words",
     "words-colour": "GRU of whole words told the colour",
     "vae": "VAE, one code of 4 a name, decoded by a GRU told its colour, trained with free bits",
@@ -34,9 +36,11 @@ KINDS = {
 TOLD: dict[str, Any] = dict(condition=3, spread=0.1, noise=0.03)
 GRU = dict(hidden=128, embedding=64)
 TRANSFORMER = dict(width=64, layers=2, heads=4)
+MASKED = dict(width=64, layers=2, heads=4)
 TRAINING: dict[str, dict[str, Any]] = {
     "gru": dict(batch_size=50, clip=1.0, epochs=60, lr=5e-3, weight_decay=0.1),
     "transformer": dict(batch_size=50, clip=1.0, epochs=80, lr=3e-3, weight_decay=0.1, warmup=0.1),
+    "masked": dict(batch_size=50, clip=1.0, epochs=300, lr=4e-3, weight_decay=0.02, warmup=0.1),
     "words": dict(batch_size=50, clip=1.0, epochs=60, lr=5e-3, weight_decay=0.1),
     "vae": dict(batch_size=50, clip=1.0, epochs=60, lr=5e-3, weight_decay=0.01),
 }
@@ -44,7 +48,7 @@ FREE_BITS = 1.0
 
 
 def plan(kind: str, data: Dataset) -> dict[str, Any]:
-    """All models of one kind in a file, one for each seed: five, or a single VAE."""
+    """All models of one kind in a file, one for each seed: five, or a single VAE, or masked model."""
     family = kind.split("-")[0]
     told = {} if kind == family else TOLD
     if family == "words":
@@ -58,6 +62,9 @@ def plan(kind: str, data: Dataset) -> dict[str, Any]:
     if family == "transformer":
         return {"model": "Transformer", "copies": 5, "symbols": symbols, **TRANSFORMER, "dropout": 0.3,
                 "longest": longest, **told}
+    if family == "masked":
+        return {"model": "masked-text", "copies": 1, "symbols": symbols, "labels": 0, "shape": [longest], **MASKED,
+                "dropout": 0.35, **told}
     both = {"symbols": symbols, "K": 4, **GRU, "condition": 3, "spread": 0.1}
     return {
         "model": "VAE",
@@ -88,7 +95,8 @@ def in_words(split: Split, data: Dataset) -> tuple[np.ndarray, np.ndarray, np.nd
 
 @torch.no_grad()
 def figures(models: Iterable[Generator], data: Dataset, of_words: bool = False) -> dict[str, float]:
-    """Bits per character, the mean over models and their standard deviation; for the VAE its bound (IWAE-50).
+    """Bits per character, the mean over models and their standard deviation; for the VAE its bound (IWAE-50), for
+    masked diffusion its own (ELBO, 50 draws).
 
     Models ``of_words`` are asked only about names whose words they know; bits are shared among the characters all the
     same.
