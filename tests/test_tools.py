@@ -169,7 +169,7 @@ calls: list[tuple[int, int]] = []
 
 @pytest.fixture
 def small_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Four sweeps of one setting each in place of those that ship, which touch neither data/ nor how torch is set up."""
+    """Four sweeps of one setting each, for those that ship; they touch neither data/ nor how torch is set up."""
     calls.clear()
     monkeypatch.setattr(sweep.helpers, "setup", lambda seed: None)
     monkeypatch.setattr(torch.distributions.Distribution, "set_default_validate_args", lambda value: None)

@@ -66,7 +66,7 @@ def even_chances_cost_log2_of_the_levels(bits_per_dimension):
         found = returns(bits_per_dimension(log_p, D, levels), (3,), "one number for each image")
         require(near(found, np.log2(levels)),
                 f"a density of 1/2 everywhere from −1 to 1 makes all {levels} levels equally probable: that costs "
-                "log2(levels) bits per dimension. How wide is a bin?")
+                "log2(levels) bits per dimension. How wide is a bin, in each of the D dimensions?")
 
 
 @bits_per_dimension.fact

@@ -5,7 +5,7 @@
     flow          flow matching on the grey digits, trained until it copies
     fonts         the VAE of fonts, and the reader that judges its alphabets
     instruments   the VAE of instruments
-    names         models of names for colours, five seeds each, and two VAEs
+    names         models of names for colours: five seeds each, two VAEs, two masked models
 
 Each has a plan, a dict that ``helpers.build.assemble`` turns into the untrained model. It is on the card as well, so
 that ``helpers.build.restore(path)`` opens any of them; and recipes train nothing else than what the plan says.
