@@ -265,6 +265,12 @@ def _fill(x, known, predict, order, rng, likeliest=False):
 
 
 # (exercise, wrong answer, part of the message that is meant for it)
+def _one_largest(v, log_p, shares):
+    a = np.log(shares)[:, None] + log_p
+    r = np.exp(a - a.max())
+    return ((r / r.sum(axis=0))[:, :, None] * v).sum(axis=0)
+
+
 def _two_points(t, divide=True, average=True):
     noise = np.linspace(-8, 8, 4001) if average else np.zeros(1)
     variance = 1 - np.tanh(t * (t + (1 - t) * noise) / (1 - t) ** 2) ** 2
@@ -296,6 +302,7 @@ WRONG = [
     ("bits_per_dimension", lambda log_p, D, levels: -(log_p + D * np.log(1 / levels)) / (D * np.log(2)), "How wide is a bin"),
     ("bits_per_dimension", lambda log_p, D, levels: 0 * log_p + np.log2(levels), "costs 0 bits"),
     ("bits_per_dimension", lambda log_p, D, levels: -(log_p + D * np.log(2 / levels)) / np.log(2), "How wide is a bin"),
+    ("without_label", lambda v, log_p, shares: _one_largest(v, log_p, shares), "not over all points"),
     ("without_label", lambda v, log_p, shares: v.mean(axis=0), "count by their shares"),
     ("without_label", lambda v, log_p, shares: v.sum(axis=0), "must add to 1"),
     ("without_label", lambda v, log_p, shares: np.tensordot(shares, v, 1), "its velocity alone"),
