@@ -45,7 +45,10 @@ def some(n: int, start: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def train(x: Tensor, c: Tensor, steps: int, seed: int) -> FlowMatching:
-    """Flow matching on digits x (n, 64) with labels c (n,), for so many steps; the last weights, not the best."""
+    """Flow matching on digits x (n, 64) with labels c (n,), for so many steps; the last weights, not the best.
+
+    By steps of as many digits each, not by epochs as ``training.fit``: 10 digits and 1,000 learn equally long.
+    """
     torch.manual_seed(seed)
     model = FlowMatching((PIXELS,), LABELS, hidden=256, dropout=0.0, average=0.995, levels=LEVELS).train()
     optimiser = torch.optim.AdamW(model.network.parameters(), lr=RATE, weight_decay=0.01, fused=True)
