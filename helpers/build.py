@@ -24,6 +24,7 @@ from helpers.models.families.masked import Masked
 from helpers.models.families.matching import FlowMatching
 from helpers.models.families.rbm import RBM
 from helpers.models.language import Language
+from helpers.models.prior import FittedGaussian, FlowPrior, Mixture, StandardNormal
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
 from helpers.training import ramp
@@ -50,7 +51,8 @@ class VAEs:
     def assemble(self, plan: dict) -> VAE:
         """The untrained VAE of a plan."""
         encoder, decoder = senses.sense(plan["kind"]).networks(plan)
-        return (SetVAE if plan.get("shared") else VAE)(encoder, decoder, plan["code"])
+        prior: Any = assemble(plan["prior"]) if "prior" in plan else None  # one that was fitted after training
+        return (SetVAE if plan.get("shared") else VAE)(encoder, decoder, plan["code"], prior)
 
     def start(self, model: nn.Module, data: Dataset, plan: dict) -> None:
         """Let learning start from what the data are on average."""
@@ -154,7 +156,7 @@ PARTS: dict[str, Callable[..., nn.Module]] = {
     for part in (VAE, SetVAE, images.MLPEncoder, images.MLPDecoder, images.ConvEncoder, images.ConvDecoder,
                  images.ConditionalEncoder, images.ConditionalDecoder, images.Reader, sounds.SpectrogramEncoder,
                  sounds.SpectrogramDecoder, texts.GRULanguageModel, texts.Transformer, texts.TextEncoder,
-                 texts.TextDecoder, MADE, RBM)
+                 texts.TextDecoder, MADE, RBM, StandardNormal, FittedGaussian, Mixture, FlowPrior)
 }
 
 

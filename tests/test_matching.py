@@ -11,7 +11,7 @@ from helpers.__main__ import main
 from helpers.build import build, restore
 from helpers.data import DataError, Dataset, digits
 from helpers.models import contract
-from helpers.models.families.matching import FlowMatching, waves
+from helpers.models.families.matching import FlowMatching, dequantise, quantise, signs, waves, with_divergence
 from helpers.training import fit
 
 
@@ -85,14 +85,32 @@ def test_guidance_is_what_it_says(conditional):
     torch.testing.assert_close(conditional.velocity(x, 0.4, c, guidance=-1.0), free)
 
 
-def test_the_estimated_divergence_is_right_on_average(conditional, monkeypatch):
+def test_the_estimated_divergence_is_right_on_average(conditional):
     x, c = torch.randn(5, 2), torch.tensor([0, 1, 0, 1, 0])
-    _, exact = conditional._with_divergence(x, 0.6, c, None)
-    monkeypatch.setattr("helpers.models.families.matching.EXACT", 1)
-    generator = torch.Generator().manual_seed(0)
-    found = torch.stack([conditional._with_divergence(x, 0.6, c, generator)[1] for _ in range(800)])
+    field, generator = lambda x, t: conditional.velocity(x, t, c), torch.Generator().manual_seed(0)
+    _, exact = with_divergence(field, x, 0.6, torch.eye(2))
+    found = torch.stack([with_divergence(field, x, 0.6, signs(x, generator))[1] for _ in range(800)])
     error = found.std(dim=0) / math.sqrt(800)
     assert ((found.mean(dim=0) - exact).abs() < 4 * error + 1e-4).all()
+
+
+def test_the_divergence_is_that_of_differences(conditional):
+    x, step = torch.randn(5, 2).double(), 1e-4
+    field = lambda x, t: torch.stack([x[:, 0] ** 2 * x[:, 1], torch.sin(x[:, 1]) + t * x[:, 0]], dim=1)
+    v, found = with_divergence(field, x, 0.6, torch.eye(2).double())
+    slopes = [(field(x + step * e, 0.6) - field(x - step * e, 0.6)) @ e / (2 * step) for e in torch.eye(2).double()]
+    torch.testing.assert_close(found, sum(slopes), atol=1e-6, rtol=0)
+    torch.testing.assert_close(v, field(x, 0.6))
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_levels_survive_noise_and_fill_their_bins(levels):
+    x = torch.arange(levels).repeat(4000).double() / (levels - 1)  # in float32, 1 of 100,000 rounds to the next level
+    y = dequantise(x, levels, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(quantise(y, levels), x)
+    assert -1 <= y.min() < -1 + 0.3 / levels and 1 - 0.3 / levels < y.max() <= 1
+    assert float(y.mean()) == pytest.approx(0, abs=0.02) and float(y.std()) == pytest.approx(3**-0.5, abs=0.02)
+    assert quantise(torch.tensor([-3.0, 3.0]), levels).tolist() == [0, 1]
 
 
 def test_evaluation_uses_the_average_of_the_weights():

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, silu
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from helpers.data.dataset import Dataset
@@ -20,11 +20,10 @@ from helpers.models.families.pixels import check
 
 LARGEST = 3 * 48 * 48  # numbers of an image
 FREQUENCIES = 16  # of the waves that tell the network the time
-LEVELS = 256
 EXACT = 4  # dimensions up to which the divergence is computed and not estimated
 
 
-def waves(t: Tensor) -> Tensor:
+def waves(t):
     """Times t (N,) as (N, 2 · FREQUENCIES) sines and cosines, half a wave to many over the unit of time."""
     rates = math.pi * 2 ** torch.linspace(0, 6, FREQUENCIES, device=t.device, dtype=t.dtype)
     return torch.cat([torch.sin(t[:, None] * rates), torch.cos(t[:, None] * rates)], dim=1)
@@ -33,22 +32,22 @@ def waves(t: Tensor) -> Tensor:
 class Block(nn.Module):
     """h (N, W) to h + f(h, told): what the network is told, time and label, scales and shifts the normalised h."""
 
-    def __init__(self, width: int, told: int, dropout: float):
+    def __init__(self, width, told, dropout):
         super().__init__()
         self.norm, self.adapt = nn.LayerNorm(width, elementwise_affine=False), nn.Linear(told, 2 * width)
         self.net = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width))
         for weights in self.net[-1].parameters():  # each block begins as h → h
             nn.init.zeros_(weights)
 
-    def forward(self, h: Tensor, told: Tensor) -> Tensor:
+    def forward(self, h, told):
         scale, shift = self.adapt(told).chunk(2, dim=1)
         return h + self.net(self.norm(h) * (1 + scale) + shift)
 
 
 class Velocity(nn.Module):
-    """The network: points x (N, D), times t (N,) and labels c (N,), or None for all kinds, to velocities (N, D)."""
+    """The network: points x (N, D), times t (N,) or one, labels c (N,) or None if none is told: velocities (N, D)."""
 
-    def __init__(self, D: int, labels: int, hidden: int, blocks: int, dropout: float):
+    def __init__(self, D, labels, hidden, blocks, dropout):
         super().__init__()
         told = 128
         self.first, self.time = nn.Linear(D, hidden), nn.Linear(2 * FREQUENCIES, told)
@@ -56,29 +55,119 @@ class Velocity(nn.Module):
         self.blocks = nn.ModuleList(Block(hidden, told, dropout) for _ in range(blocks))
         self.last = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, D))
 
-    def forward(self, x: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x, t, c=None):
+        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
         label = self.label[-1] if c is None else embedding(c, self.label)
-        h, told = self.first(x), torch.nn.functional.silu(self.time(waves(t)) + label)
+        h, told = self.first(x), silu(self.time(waves(t)) + label)
         for block in self.blocks:
             h = block(h, told)
         return self.last(h)
 
 
+class ToldTraits(Velocity):
+    """The same network, told real numbers c (N, C) in place of a label; those that are not a number are not told."""
+
+    def __init__(self, D: int, condition: int, hidden: int, blocks: int, dropout: float):
+        super().__init__(D, 0, hidden, blocks, dropout)
+        self.traits = nn.Linear(2 * condition, self.time.out_features)
+
+    def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
+        if c is None:
+            c = x.new_full((len(x), self.traits.in_features // 2), math.nan)
+        missing = c.isnan()  # is told as well: a 0 in its place may be a trait
+        traits = self.traits(torch.cat([c.nan_to_num(0.0), missing.to(x.dtype)], dim=1))
+        h, told = self.first(x), silu(self.time(waves(t)) + self.label[-1] + traits)
+        for block in self.blocks:
+            h = block(h, told)
+        return self.last(h)
+
+
+def leave_out(c: Tensor, drop: float, labels: int) -> Tensor:
+    """Conditions of which a part ``drop`` is left out: labels c (N,) that become ``labels``, the one for none; of real
+    numbers c (N, C) all of some rows, and of half of the other rows as many as chance will, for orders of few traits.
+    """
+    gone = torch.rand(len(c), device=c.device) < drop
+    if c.dim() == 1:
+        return torch.where(gone, labels, c)
+    few = torch.rand(len(c), 1, device=c.device) < 0.5
+    some = few & (torch.rand(c.shape, device=c.device) < torch.rand(len(c), 1, device=c.device))
+    return c.masked_fill(gone[:, None] | some, math.nan)
+
+
+def dequantise(x, levels, generator=None):
+    """Numbers of so many levels from 0 to 1, spread evenly over bins of width 2 / levels that fill −1 to 1."""
+    noise = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    return 2 * ((x * (levels - 1)).round() + noise) / levels - 1
+
+
+def quantise(y, levels):
+    """The levels, from 0 to 1, in whose bins the numbers y lie; what is outside belongs to the first or the last."""
+    return (levels * (y + 1) / 2).floor().clamp(0, levels - 1) / (levels - 1)
+
+
+def squared_error(velocity, x):
+    """Of a field at random times on paths from noise to the points x (N, D), a sum over dimensions: (N,)."""
+    noise, t = torch.randn_like(x), torch.rand(len(x), dtype=x.dtype, device=x.device)
+    there = (1 - t[:, None]) * noise + t[:, None] * x
+    return ((velocity(there, t) - (x - noise)) ** 2).sum(dim=1)
+
+
+def follow(velocity, x, steps):
+    """Points x (N, D) carried from time 0 to 1 by so many midpoint steps."""
+    for i in range(steps):
+        middle = x + velocity(x, i / steps) / (2 * steps)
+        x = x + velocity(middle, (i + 0.5) / steps) / steps
+    return x
+
+
+def with_divergence(velocity, x, t, directions):
+    """v at points x (N, D), and the sum of ε · J ε over the directions ε, where J holds the slopes of v: (N,).
+
+    One direction of random signs gives the divergence on average (Hutchinson, 1990), the D unit vectors give it.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        v, total = velocity(x, t), x.new_zeros(len(x))
+        for eps in directions:
+            total = total + (torch.autograd.grad((v * eps).sum(), x, retain_graph=True)[0] * eps).sum(dim=1)
+    return v.detach(), total.detach()
+
+
+def signs(x, generator=None):
+    """One direction for each row of x (N, D), of numbers that are 1 or −1."""
+    return [torch.randint(2, x.shape, generator=generator, device=x.device).to(x.dtype) * 2 - 1]
+
+
+def log_density(velocity, x, steps, directions):
+    """log p of points x (N, D), by following the field back to the noise: (N,), in nats."""
+    total = x.new_zeros(len(x))
+    for i in reversed(range(steps)):
+        middle = x - velocity(x, (i + 1) / steps).detach() / (2 * steps)
+        v, divergence = with_divergence(velocity, middle, (i + 0.5) / steps, directions(middle))
+        x, total = x - v / steps, total - divergence / steps
+    return total - 0.5 * (x.square() + math.log(2 * math.pi)).sum(dim=1)
+
+
 class FlowMatching(nn.Module):
     """A distribution over examples x (N, *shape), told which of ``labels`` they are, if there are any.
 
-    images: x lies between 0 and 1, in 256 levels. ``bound`` is then "dequantised": log p of the levels with noise
-    added, less D log 256, bounds log P of the levels from below; else it is "density". Beyond a few dimensions the
-    divergence is estimated (Hutchinson, 1990), without bias, from one direction a step. drop: how often the label is
+    images: x lies between 0 and 1, in so many ``levels``. ``bound`` is then "dequantised": log p of the levels with
+    noise added, less D log of the levels' number, bounds log P of the levels from below; else it is "density". Beyond a
+    few dimensions the divergence is estimated, without bias, from one direction a step. drop: how often the label is
     left out, so that the network learns velocities without one as well, for guidance. average: of the weights over the
-    steps, by which it draws and scores.
+    steps, by which it draws and scores. condition: how many real numbers c (N, condition) it is told, in place of
+    labels; a number that is NaN is not told, and training leaves some out at random.
     """
 
     def __init__(self, shape: list[int] | tuple[int, ...], labels: int = 0, hidden: int = 512, blocks: int = 3,
-                 dropout: float = 0.1, drop: float = 0.1, average: float = 0.99, images: bool = True):
+                 dropout: float = 0.1, drop: float = 0.1, average: float = 0.99, images: bool = True,
+                 levels: int = 256, condition: int = 0):
         super().__init__()
         self.shape, self.D, self.labels, self.images, self.drop = tuple(shape), math.prod(shape), labels, images, drop
-        self.network = Velocity(self.D, labels, hidden, blocks, dropout)
+        self.levels = levels
+        self.network = (ToldTraits(self.D, condition, hidden, blocks, dropout) if condition else
+                        Velocity(self.D, labels, hidden, blocks, dropout))
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(average))
         self.average.requires_grad_(False)
 
@@ -98,14 +187,16 @@ class FlowMatching(nn.Module):
         """Arguments for ``training.fit``."""
         return dict(batch_size=128 if n >= 1000 else 64, lr=1.5e-3, weight_decay=0.01, clip=1.0, warmup=0.05)
 
-    # --- what is learned ---------------------------------------------------------------------------------
+    @staticmethod
+    def says(plan: dict) -> str:
+        """What it is, in words, after its name."""
+        return "follows a learned velocity from noise to images; its figure is a bound, for pixels with noise added"
 
     def velocity(self, x: Tensor, t: Tensor | float, c: Tensor | None = None, guidance: float = 0.0) -> Tensor:
         """The velocity at points x (N, D) and times t (N,), or one for all: (N, D).
 
         guidance w: v(x, t, c) + w · (v(x, t, c) - v(x, t)). 0 leaves it as it is. Some authors write 1 + w for it.
         """
-        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
         network = self.network if self.training else self.average
         v = network(x, t, c)
         return v if guidance == 0 or c is None else v + guidance * (v - network(x, t, None))
@@ -113,66 +204,32 @@ class FlowMatching(nn.Module):
     def loss(self, batch: tuple[Tensor, Tensor | None]) -> tuple[Tensor, dict]:
         """The mean squared error of the velocity, a sum over dimensions: (loss, metrics).
 
-        It cannot fall to 0: what remains at best is the variance of x - noise given x_t. Times are drawn as a sigmoid
-        of a standard Normal, more in the middle than at the ends (Esser et al., 2024, Scaling Rectified Flow
-        Transformers for High-Resolution Image Synthesis).
+        It cannot fall to 0: what remains at best is the variance of x - noise given x_t.
         """
-        x, c = self._scaled(batch[0]), batch[1]
+        x, c = batch[0].reshape(len(batch[0]), self.D), batch[1]
+        if self.images:
+            x = dequantise(x, self.levels)
         if self.training:
             self.average.update_parameters(self.network)  # as the last step left them
             if c is not None:
-                c = torch.where(torch.rand(len(x), device=x.device) < self.drop, self.labels, c)
-        noise, t = torch.randn_like(x), torch.sigmoid(torch.randn(len(x), dtype=x.dtype, device=x.device))
-        there = (1 - t[:, None]) * noise + t[:, None] * x
-        return ((self.velocity(there, t, c) - (x - noise)) ** 2).sum(dim=1).mean(), {}
-
-    # --- following it ------------------------------------------------------------------------------------
+                c = leave_out(c, self.drop, self.labels)
+        return squared_error(lambda x, t: self.velocity(x, t, c), x).mean(), {}
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None, steps: int = 30,
                guidance: float = 0.0, **options: Any) -> Tensor:
         """n examples by so many midpoint steps, two passes of the network each: (n, *shape)."""
         like = self.network.first.weight
-        x = torch.randn(n, self.D, generator=generator, dtype=like.dtype, device=like.device)
-        for i in range(steps):
-            middle = x + self.velocity(x, i / steps, c, guidance) / (2 * steps)
-            x = x + self.velocity(middle, (i + 0.5) / steps, c, guidance) / steps
-        if self.images:
-            x = ((x + 1) / 2).clamp(0, 1)
-        return x.view(n, *self.shape)
+        noise = torch.randn(n, self.D, generator=generator, dtype=like.dtype, device=like.device)
+        x = follow(lambda x, t: self.velocity(x, t, c, guidance), noise, steps)
+        return (quantise(x, self.levels) if self.images else x).view(n, *self.shape)
 
     def log_prob(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
                  steps: int = 30) -> Tensor:
         """log p(x|c): (N,), in nats; what it is, ``bound`` says."""
-        x = x.reshape(-1, self.D)
-        if not self.images:
-            return self.density(x, c, generator, steps)
-        noise = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-        v = ((x * (LEVELS - 1)).round() + noise) / LEVELS  # between 0 and 1
-        return self.density(2 * v - 1, c, generator, steps) + self.D * math.log(2 / LEVELS)
-
-    def density(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
-                steps: int = 30) -> Tensor:
-        """log of the density of points x (N, D), by following the velocity back to the noise: (N,), in nats."""
-        total = x.new_zeros(len(x))
-        for i in reversed(range(steps)):
-            middle = x - self.velocity(x, (i + 1) / steps, c).detach() / (2 * steps)
-            v, divergence = self._with_divergence(middle, (i + 0.5) / steps, c, generator)
-            x, total = x - v / steps, total - divergence / steps
-        return total - 0.5 * (x.square() + math.log(2 * math.pi)).sum(dim=1)
-
-    def _with_divergence(self, x, t, c, generator):
-        """The velocity (N, D) and its divergence (N,), exact in few dimensions, else ε·J ε for one random ε of ±1."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            v = self.velocity(x, t, c)
-            if self.D <= EXACT:
-                rows = (torch.autograd.grad(v[:, d].sum(), x, retain_graph=True)[0][:, d] for d in range(self.D))
-                return v.detach(), sum(rows)
-            eps = torch.randint(2, x.shape, generator=generator, device=x.device).to(x.dtype) * 2 - 1
-            return v.detach(), (torch.autograd.grad((v * eps).sum(), x)[0] * eps).sum(dim=1)
-
-    def _scaled(self, x):
-        """Examples as the network sees them, (N, D): images from -1 to 1."""
-        x = x.reshape(len(x), self.D)
-        return 2 * x - 1 if self.images else x
+        x, volume = x.reshape(-1, self.D), 0.0
+        if self.images:
+            x, volume = dequantise(x, self.levels, generator), self.D * math.log(2 / self.levels)
+        units = [torch.eye(self.D, dtype=x.dtype, device=x.device)[d] for d in range(self.D)]
+        directions = (lambda x: units) if self.D <= EXACT else (lambda x: signs(x, generator))
+        return log_density(lambda x, t: self.velocity(x, t, c), x, steps, directions) + volume
