@@ -73,7 +73,8 @@ class VAEs:
     def says(self, plan: dict) -> str:
         """What it is, in words."""
         code = f"one code of {plan['code']} for a group" if plan.get("shared") else f"a code of {plan['code']}"
-        return f"VAE of {plan['kind']}s{_told(plan)}; {code}"
+        prior = f", drawn from {assemble(plan['prior']).says}" if "prior" in plan else ""
+        return f"VAE of {plan['kind']}s{_told(plan)}; {code}{prior}"
 
 
 class Family:

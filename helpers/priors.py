@@ -4,7 +4,9 @@ Codes are drawn from their posteriors, anew in every epoch, since the bound asks
 for that of their means (``helpers.models.prior``). What is chosen, is chosen by held-out codes.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,6 @@ from helpers.models import contract
 from helpers.models.prior import FittedGaussian, FlowPrior, Mixture, Prior, StandardNormal, best_mixture
 
 KINDS = ("normal", "gaussian", "mixture", "flow")
-MANY = 300  # codes from which on "auto" also tries flow matching
 MOST = 5_000  # codes that a mixture is fitted to
 HELD_OUT = 200  # codes that priors are compared by
 COARSE = 12  # midpoint steps of the densities that priors are compared by
@@ -64,14 +65,15 @@ def posteriors(vae: Any, data: Dataset, split: str = "train", traits: Any = None
 
 def fit_prior(kind: str, vae: Any = None, data: Dataset | tuple[Codes, Codes] | None = None, *,
               labels: int | None = None, steps: int = 2_000, seconds: float | None = None, seed: int = 0,
-              quiet: bool = True, checkpoint: str | Path | None = None, save_every: float = 5.0,
-              **choices: Any) -> Prior:
+              quiet: bool = True, start: Prior | None = None, checkpoint: str | Path | None = None,
+              save_every: float = 5.0, device: torch.device | str | None = None, **choices: Any) -> Prior:
     """A prior of this kind, fitted to the codes of ``data`` under ``vae``: "normal", "gaussian", "mixture" or "flow".
 
     data: a Dataset; or the Codes of training and of validation, from :func:`posteriors`, and then no vae is needed.
-    labels: how many there are; by default as many as come. steps, or seconds, of training are for "flow"; so are
-    ``choices``, such as ``hidden`` (see ``FlowPrior``), and ``checkpoint``, where a training that was stopped goes on.
-    The number of Gaussians of a mixture, and the best weights of a flow, are chosen by the codes of validation.
+    labels: how many there are; by default as many as come. For "flow" only: steps, or seconds, of training;
+    ``choices``, such as ``hidden`` (see ``FlowPrior``); ``start``, a prior whose weights are the first if it was built
+    alike; ``checkpoint``, where a training that was stopped goes on; the device. The number of Gaussians of a mixture,
+    and the best weights of a flow, are chosen by the codes of validation.
 
     Returns the prior, in evaluation mode; put it in its place with ``vae.prior = …``, or :func:`replace`, after which
     the plan of the VAE names it as well.
@@ -93,6 +95,8 @@ def fit_prior(kind: str, vae: Any = None, data: Dataset | tuple[Codes, Codes] | 
     n = len(train.mean)
     torch.manual_seed(seed)
     prior = FlowPrior(K, labels, condition, **{"hidden": 256 if n < 5000 else 384, **choices})
+    if start is not None and start.plan == prior.plan:
+        prior.load_state_dict(start.state_dict())
     z = torch.cat([train.mean, train.deviation], dim=1)
     prior.start_from(z, train.c)
     batch_size = 64 if n < 2000 else 256
@@ -101,8 +105,9 @@ def fit_prior(kind: str, vae: Any = None, data: Dataset | tuple[Codes, Codes] | 
     epochs = 1_000_000 if seconds is not None else math.ceil(steps / math.ceil(n / batch_size))
     training.fit(prior, ((z, train.c), (held_out, valid.told(times))), epochs=epochs, batch_size=batch_size, lr=1.5e-3,
                  weight_decay=0.01, clip=1.0, warmup=0.05, seed=seed, quiet=quiet, lines=False, retries=3,
-                 minutes=None if seconds is None else seconds / 60, checkpoint=checkpoint, save_every=save_every)
-    return prior.eval()
+                 minutes=None if seconds is None else seconds / 60, checkpoint=checkpoint, save_every=save_every,
+                 device=device)
+    return prior.to("cpu").eval()
 
 
 def _gaussians(kind: str, train: Codes, valid: Codes, labels: int, seed: int) -> Mixture:
@@ -131,3 +136,18 @@ def replace(vae: Any, prior: Prior) -> None:
     vae.prior = prior.to(like.device, like.dtype)
     if hasattr(vae, "plan"):
         vae.plan = {**vae.plan, "prior": prior.plan}
+
+
+@contextlib.contextmanager
+def plain(model: Any) -> Iterator[None]:
+    """A model with codes has the standard Normal for a prior, inside; any other is as it is."""
+    own = getattr(model, "prior", None)
+    if own is None:
+        yield
+        return
+    like = next(model.parameters())
+    model.prior = StandardNormal(model.code).to(like.device, like.dtype)
+    try:
+        yield
+    finally:
+        model.prior = own
