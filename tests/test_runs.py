@@ -376,7 +376,8 @@ def test_however_little_time_there_is_an_epoch(tmp_path, minutes):
 def test_weights_are_taken_over_where_they_fit(finished, tmp_path):
     start, more = finished("images"), dict(SMALL, start_from=finished("images").path)
     run = runs.fit(LEAVES, tmp_path / "run", settings=dict(lr=1e-30), **{**QUICK, "epochs": 1}, **more)
-    torch.testing.assert_close(weights(run), weights(start), rtol=1e-6, atol=1e-7)
+    networks = lambda run: {n: t for n, t in weights(run).items() if not n.startswith("prior.") and "tone" not in n}
+    torch.testing.assert_close(networks(run), networks(start), rtol=1e-6, atol=1e-7)
     with pytest.raises(runs.RunError, match="none of its weights fits"):
         runs.fit(VILLAGES, tmp_path / "other", start_from=start.path, **QUICK)
 

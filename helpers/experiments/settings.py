@@ -1,5 +1,6 @@
 """The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model,
-data/amounts.json, for Text: one letter after another, and data/portrait.json, for A family portrait.
+data/amounts.json, for Text: one letter after another, data/portrait.json, for A family portrait, and data/priors.json,
+for A learned prior.
 
 One job at a time runs them, so that no run disturbs the time of another.
 """
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import disk
-from helpers.experiments import adapt, amounts, knobs, portrait, sweeps
+from helpers.experiments import adapt, amounts, knobs, portrait, priors, sweeps
 
 SEEDS = range(5)
 RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
@@ -59,3 +60,4 @@ KNOBS = Sweep(disk.DATA / "sweep.json", knobs.train_one, settings())
 ADAPT = Sweep(disk.DATA / "adapt.json", adapt.train_one, adapt_settings())
 AMOUNTS = Sweep(disk.DATA / "amounts.json", amounts.train_one, amounts.settings(), amounts.SEEDS)
 PORTRAIT = Sweep(disk.DATA / "portrait.json", portrait.train_one, portrait.SETTINGS)
+PRIORS = Sweep(disk.DATA / "priors.json", priors.train_one, priors.SETTINGS)
