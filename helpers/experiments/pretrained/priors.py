@@ -13,7 +13,7 @@ from torch import Tensor
 
 from helpers import checkpoints
 from helpers.build import restore
-from helpers.data import glyphs, notes
+from helpers.data import glyphs
 from helpers.experiments import priors
 from helpers.models.prior import FlowPrior
 from helpers.priors import Codes, fit_prior
