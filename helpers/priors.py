@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,7 @@ MOST = 5_000  # codes that a mixture is fitted to
 HELD_OUT = 200  # codes that priors are compared by
 COARSE = 12  # midpoint steps of the densities that priors are compared by
 BATCH = 250  # examples that are encoded together
+LONG = 200  # seconds from which on a wider network has had its steps
 ROWS = 2_000  # codes, at least, that validation looks at after each epoch: those that there are, drawn several times
 
 
@@ -45,13 +47,16 @@ class Codes(NamedTuple):
 
 
 @torch.no_grad()
-def posteriors(vae: Any, data: Dataset, split: str = "train", traits: Any = None) -> Codes:
-    """What the encoder says of each example of a split, or of each set of them, on the CPU.
+def posteriors(vae: Any, data: Dataset, split: str = "train", traits: Any = None, most: int | None = None) -> Codes:
+    """What the encoder says of each example of a split, or of each set of them, on the CPU; of ``most`` at random.
 
     traits (N, C): real numbers that a prior shall be told, one row for each; NaN where one is not known. Without them,
     labels are told, unless examples are sets.
     """
     found, device = contract.examples(vae, data, split), next(vae.parameters()).device
+    if most is not None and most < len(found.x):
+        few = np.sort(np.random.default_rng(0).permutation(len(found.x))[:most])
+        found = contract.Examples(*(None if part is None else part[few] for part in found))  # type: ignore[arg-type]
     vae.eval()
     parts = []
     for i in range(0, len(found.x), BATCH):
@@ -94,7 +99,7 @@ def fit_prior(kind: str, vae: Any = None, data: Dataset | tuple[Codes, Codes] | 
         return _gaussians(kind, train, valid, labels, seed)
     n = len(train.mean)
     torch.manual_seed(seed)
-    prior = FlowPrior(K, labels, condition, **{"hidden": 256 if n < 5000 else 384, **choices})
+    prior = FlowPrior(K, labels, condition, **{"hidden": 256 if n < 5000 or (seconds or 0) < LONG else 384, **choices})
     if start is not None and start.plan == prior.plan:
         prior.load_state_dict(start.state_dict())
     z = torch.cat([train.mean, train.deviation], dim=1)

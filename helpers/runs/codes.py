@@ -22,11 +22,12 @@ from helpers.training.processes import Team
 
 PART = 0.25  # of the minutes of training, for flow matching
 SHORT = 0.04  # of them, for anything else
+MEASURED = 0.1  # of both, for measuring what it is worth
 MANY, LARGE = 300, 3_000  # codes from which on flow matching is tried, and from which on nothing else is
 STEPS = (50, 3_000)  # of flow matching where no clock ends it: two for each of the rest, within these
 COMPARED = 500  # codes that a classifier must tell from held-out ones, at most; it needs 60
 GAIN = (50, 10)  # test examples, and codes of each, by which the likelihood under both priors is compared
-TIME = 0.03  # of the time, at most, for that
+TIME = 0.02  # of the time, at most, for that
 
 
 def check(data: Dataset, model: str, prior: str | None) -> None:
@@ -56,7 +57,7 @@ class Fitting:
             self.kinds = some if self.n > 2 * model.code else ("normal",)
         if minutes is not None and self.kinds != ("normal",):
             part = PART if "flow" in self.kinds else SHORT
-            self.minutes, self.seconds = (1 - part) * minutes, 60 * part * minutes
+            self.minutes, self.seconds = (1 - part) * minutes, 60 * (part - MEASURED * part) * minutes
 
     def run(self, epochs: int, checkpoint: Path, team: Team, earlier: Prior | None = None, seed: int = 0,
             save_every: float = 5.0, device: Any = None) -> dict | None:
@@ -67,11 +68,11 @@ class Fitting:
         """
         if not self.kinds:
             return None
+        begin = time.perf_counter()
         train, valid = (priors.posteriors(self.model, self.data, split) for split in ("train", "valid"))
         labels = 0 if train.c is None else self.model.plan["labels"]
         steps = int(np.clip(2 * epochs * math.ceil(self.n / 64), *STEPS))
         found = [] if earlier is None or isinstance(earlier, StandardNormal) else [earlier]
-        begin = time.perf_counter()
         for kind in self.kinds:
             seconds = None
             if self.minutes is not None:  # a mixture takes what it takes, and flow matching the rest
@@ -101,7 +102,7 @@ def measure(model: contract.Model, data: Dataset, seconds: float | None = None, 
     plain = StandardNormal(model.code)
     if isinstance(model.prior, StandardNormal):
         return {"kind": "StandardNormal"}
-    train, test = (priors.posteriors(model, data, split) for split in ("train", "test"))
+    train, test = (priors.posteriors(model, data, split, most=2 * COMPARED) for split in ("train", "test"))
     rng = np.random.default_rng(seed)
     n = min(COMPARED, len(test.mean), len(train.mean)) // 2 * 2
     apart = None

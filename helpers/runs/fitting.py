@@ -159,11 +159,11 @@ class _Fit:
             )
             self._trained(history)
             family(began["model"]).finish(model.to("cpu"), self.data)
-            if number:
+            if earlier is not None:
                 history = self._better(earlier, model, history)
-            if fitting.kinds and not progress["quiet"]:
+            if fitting.kinds not in ((), ("normal",)) and not progress["quiet"]:
                 self.say("fitting the prior of its codes …")
-            before = getattr(earlier.model, "prior", None) if number else None
+            before = None if earlier is None else getattr(earlier.model, "prior", None)
             found = fitting.run(len(history), out / "prior", self.team, before, began["seed"] + number,
                                 self.save_every, device)
             run = Run(out, model, {}, {} if found is None else {"prior": found}, history, self.data)
