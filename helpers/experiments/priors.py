@@ -82,11 +82,12 @@ def alphabets(vae: Any, z: Tensor) -> np.ndarray:
 @functools.cache
 def typefaces() -> Bench:
     """Fonts: the judges are those of the lesson Images."""
-    vae, reader = (restore(disk.PRETRAINED / name)[0].eval() for name in ("glyphs-fonts", "glyphs-reader"))
+    vae: Any = restore(disk.PRETRAINED / "glyphs-fonts")[0].eval()
+    reader: Any = restore(disk.PRETRAINED / "glyphs-reader")[0].eval()
     data: Dataset = glyphs.load()
     train, valid = posteriors(vae, data), posteriors(vae, data, "valid")
     sets = data.sets("train")
-    known = glyphs.ink(sets.x[(sets.c >= 0).all(axis=1)]).reshape(-1, 62 * 784)
+    known = glyphs.ink(sets.x[(np.asarray(sets.c) >= 0).all(axis=1)]).reshape(-1, 62 * 784)
 
     def judge(z: Tensor, prior: Prior | None) -> dict[str, float]:
         x = alphabets(vae, z[:ALPHABETS])
@@ -156,14 +157,15 @@ def instruments() -> Bench:
 @functools.cache
 def names() -> Bench:
     """Names for colours: bits per character of the test names, by the bound with this prior, and what is drawn."""
-    vae: Any = restore(disk.PRETRAINED / "names-vae")[0][0].eval()  # type: ignore[index]
+    vaes: Any = restore(disk.PRETRAINED / "names-vae")[0]
+    vae = vaes[0].eval()
     data: Dataset = colours.load()
     splits = {name: (torch.as_tensor(part.x), torch.as_tensor(part.c).float())
               for name, part in (("train", data.train), ("valid", data.valid), ("test", data.test))}
     with torch.no_grad():
         q = {name: vae.posterior(*part) for name, part in splits.items()}
     codes = {name: Codes(one.mean, one.stddev) for name, one in q.items()}
-    known = set(data.vocabulary.decode(data.train.x))  # type: ignore[union-attr]
+    known = set(data.vocabulary.decode(data.train.x))
     words = {word for name in known for word in parts(name)}
     x, c = splits["test"]
 
@@ -172,8 +174,9 @@ def names() -> Bench:
         colour = c.repeat(math.ceil(len(z) / len(c)), 1)[: len(z)]
         generator = torch.Generator().manual_seed(0)
         drawn = data.vocabulary.decode(vae.decoder.generate(z, colour, generator, temperature=0.7).numpy())
-        found = {"unheard": np.mean([name not in known for name in drawn]), "distinct": len(set(drawn)) / len(drawn),
-                 "of known words": np.mean([all(word in words for word in parts(name)) for name in drawn])}
+        found = {"unheard": float(np.mean([name not in known for name in drawn])),
+                 "distinct": len(set(drawn)) / len(drawn),
+                 "of known words": float(np.mean([all(word in words for word in parts(name)) for name in drawn]))}
         return found if prior is None else found | {"bits": bits(vae, prior, x, c)}
 
     return Bench(codes["train"], {"new": codes["valid"]}, codes["test"], codes["test"], judge)
