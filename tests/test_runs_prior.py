@@ -175,6 +175,9 @@ def test_a_run_of_earlier_versions_opens_and_goes_on(data, tmp_path):
     old = runs.load(run.path)
     assert isinstance(old.model.prior, StandardNormal) and old.sample(2).x.shape[0] == 2
     old.describe()
+    on = runs.fit(data, tmp_path / "run", more=0.01, quiet=True)
+    assert not isinstance(on.model.prior, StandardNormal) and on.report["phases"] == 2
+    assert "decoder.tone" not in on.model.state_dict()
 
 
 def test_priors_that_there_are_not_are_refused_in_one_sentence(data, tmp_path):

@@ -19,7 +19,7 @@ import torch
 
 import helpers
 from helpers import checkpoints, disk, senses, training
-from helpers.build import build, family, plan
+from helpers.build import assemble, build, family, plan
 from helpers.data.dataset import Dataset
 from helpers.models import contract
 from helpers.runs import budget, cards, codes, report, scores
@@ -139,15 +139,17 @@ class _Fit:
         out, began, number = self.place.folder, self.began, len(self.phases) - 1
         with _without_checks():
             torch.manual_seed(began["seed"] + 1000 * number)
-            model = build(self.data, began["model"], **began["choices"])
-            earlier = None
-            if number:
-                earlier = load(out, self.data)
+            earlier = load(out, self.data) if number else None
+            if earlier is None:
+                model = build(self.data, began["model"], **began["choices"])
+            else:  # the same networks, though this version would build others
+                known = {name: value for name, value in earlier.model.plan.items() if name != "prior"}
+                model = assemble({"model": began["model"], **known})
                 if earlier.report.get("phases", 1) > number:  # killed when all was written but that it is done
                     self._done()
                     return earlier
                 _put(earlier, model)
-            elif began["start_from"] is not None:
+            if earlier is None and began["start_from"] is not None:
                 self.say(_take_over(began["start_from"], model))
             arguments = self._arguments(model)
             sizes, plain, minutes = self._shared_out(model.to(device))
