@@ -13,6 +13,7 @@ from collections.abc import Callable
 DONE, USAGE, DATA, TRAINING, RUN, STOPPED = 0, 2, 3, 4, 5, 130
 CODES = """exit codes: 0 done, 2 wrong usage, 3 the data cannot be used, 4 training went wrong (or nothing could be
 written), 5 the run cannot be read or continued, 130 stopped by Ctrl-C"""
+PRIORS = ("normal", "gaussian", "mixture", "flow")
 PROCESSES = "several processes: torchrun --nproc-per-node=2 -m helpers fit …"
 
 
@@ -72,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--model", metavar="NAME", help="the family of models: language for texts, else vae; "
                      "for texts also masked; for small images also masked, flow, flow-matching or gan")
     fit.add_argument("--code", metavar="K", type=positive(int), help="numbers in a code of a VAE (16, of sounds 8)")
+    fit.add_argument("--prior", metavar="P", choices=PRIORS, help="what codes of a VAE are drawn from: normal, "
+                     "gaussian, mixture or flow (what suits them, by held-out codes)")
     fit.add_argument("--seed", metavar="S", type=seed, help="of the split, the weights and the noise (0)")
     fit.add_argument("--from", metavar="RUN", dest="start_from", help="start from the weights of another run")
     fit.add_argument("--device", metavar="D", help="cpu, cuda (a GPU) or mps; a GPU if there is one")
@@ -81,7 +84,9 @@ def parser() -> argparse.ArgumentParser:
     sample = command("sample", "draw from a finished run", "sample leaves -n 9 --label oak --seed 1 --out oaks.png")
     sample.add_argument("run", metavar="RUN", help="the folder that fit has made")
     sample.add_argument("-n", metavar="N", type=positive(int), default=16, help="how many (16)")
-    sample.add_argument("--label", metavar="L", help="one label only; by default all in turn, the same codes for each")
+    sample.add_argument("--label", metavar="L",
+                        help="one label only; by default all in turn, from the same noise for each")
+    sample.add_argument("--prior", choices=("normal",), help="draw codes from the standard Normal, whatever was fitted")
     sample.add_argument("--seed", metavar="S", type=seed, default=0, help="another seed, other samples (0)")
     sample.add_argument("--out", metavar="FILE",
                         help="a PNG of images; a PNG of spectrograms, with FLAC or WAV files beside it; a text file, "
@@ -186,7 +191,8 @@ def _fit(given):
         data.describe()
     choices = {"code": given.code} if given.code else {}
     run = runs.fit(data, given.out, minutes=given.minutes, epochs=given.epochs, more=given.more, model=given.model,
-                   seed=given.seed, start_from=given.start_from, device=given.device, since=since, **choices)
+                   seed=given.seed, start_from=given.start_from, device=given.device, prior=given.prior, since=since,
+                   **choices)
     if first:
         print(f"samples: {', '.join(sorted(str(p) for p in run.path.glob('samples.*')))}")
         _legend(run.names)
@@ -201,7 +207,8 @@ def _sample(given):
 
     torch.set_num_threads(1)
     run = runs.load(given.run)
-    samples = run.sample(given.n, given.label, torch.Generator().manual_seed(given.seed))
+    options = {"prior": given.prior} if given.prior else {}
+    samples = run.sample(given.n, given.label, torch.Generator().manual_seed(given.seed), **options)
     own = senses.sense(run.kind)
     if own.PRINTED and given.out is None:
         [printed] = own.files(samples.x, samples.labels).values()

@@ -25,6 +25,7 @@ from helpers.models.families.masked_text import MaskedText
 from helpers.models.families.matching import FlowMatching
 from helpers.models.families.rbm import RBM
 from helpers.models.language import Language
+from helpers.models.prior import FittedGaussian, FlowPrior, Mixture, StandardNormal
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
 from helpers.training import ramp
@@ -51,7 +52,8 @@ class VAEs:
     def assemble(self, plan: dict) -> VAE:
         """The untrained VAE of a plan."""
         encoder, decoder = senses.sense(plan["kind"]).networks(plan)
-        return (SetVAE if plan.get("shared") else VAE)(encoder, decoder, plan["code"])
+        prior: Any = assemble(plan["prior"]) if "prior" in plan else None  # one that was fitted after training
+        return (SetVAE if plan.get("shared") else VAE)(encoder, decoder, plan["code"], prior)
 
     def start(self, model: nn.Module, data: Dataset, plan: dict) -> None:
         """Let learning start from what the data are on average."""
@@ -72,7 +74,8 @@ class VAEs:
     def says(self, plan: dict) -> str:
         """What it is, in words."""
         code = f"one code of {plan['code']} for a group" if plan.get("shared") else f"a code of {plan['code']}"
-        return f"VAE of {plan['kind']}s{_told(plan)}; {code}"
+        prior = f", drawn from {assemble(plan['prior']).says}" if "prior" in plan else ""
+        return f"VAE of {plan['kind']}s{_told(plan)}; {code}{prior}"
 
 
 class Family:
@@ -156,7 +159,7 @@ PARTS: dict[str, Callable[..., nn.Module]] = {
     for part in (VAE, SetVAE, images.MLPEncoder, images.MLPDecoder, images.ConvEncoder, images.ConvDecoder,
                  images.ConditionalEncoder, images.ConditionalDecoder, images.Reader, sounds.SpectrogramEncoder,
                  sounds.SpectrogramDecoder, texts.GRULanguageModel, texts.Transformer, texts.TextEncoder,
-                 texts.TextDecoder, MADE, RBM)
+                 texts.TextDecoder, MADE, RBM, StandardNormal, FittedGaussian, Mixture, FlowPrior)
 }
 
 

@@ -188,3 +188,27 @@ def play(
 def hertz(pitch: float) -> float:
     """The frequency of one MIDI pitch, 440 for 69."""
     return float(frequency(pitch))
+
+
+def measure(log_magnitude: npt.ArrayLike, f0: float) -> dict[str, float]:
+    """What a note sounds like, in numbers, from log-magnitudes (513, T) and its pitch in Hz.
+
+    brightness: octaves from the pitch up to the mean harmonic, each counted by its amplitude. attack: milliseconds of
+    rise, as log2 of 1 more: of how much a frame lacks to the peak, until nine tenths of it are reached. decay: log2 of
+    the seconds in which the note then loses a factor of e. Raises DataError as :func:`read_harmonics` does.
+    """
+    a = read_harmonics(log_magnitude, f0, sharpen=0)
+    a = np.where(a < 2 * sound.FLOOR, 0, a)[:, : -(N_FFT // HOP // 2 + 2)]  # (H, T), without the fade at the end
+    loud = np.sqrt(np.square(a).sum(axis=0))  # (T,)
+    peak = max(loud.max(), sound.FLOOR)
+    top = int((loud >= 0.9 * peak).argmax())
+    h, strength = np.arange(1, len(a) + 1), a.sum(axis=1)
+    rise = 1000 * HOP / SAMPLE_RATE * (1 - loud[: top + 1] / peak).sum()
+    dB = 20 * np.log10(np.maximum(loud[top:], 2 * sound.FLOOR))
+    dB = dB[: max(8, int((dB > dB[0] - 50).sum()))]
+    slope = np.polyfit(np.arange(len(dB)) * HOP / SAMPLE_RATE, dB, 1)[0] if len(dB) > 1 else 0.0  # dB a second
+    return {
+        "brightness": float(np.log2(max(strength @ h / max(strength.sum(), sound.FLOOR), 1))),
+        "attack": float(np.log2(1 + rise)),
+        "decay": float(np.log2(20 / np.log(10) / max(-slope, 1.0))),
+    }

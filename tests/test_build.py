@@ -1,6 +1,7 @@
 """build: a VAE for any data set of the reader's, every choice open, and one sentence for what cannot be."""
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from helpers.build import assemble, build
 from helpers.data import Dataset, text
 from helpers.data.dataset import DataError
 from helpers.models import VAE, DiscretisedNormal, SetVAE
-from helpers.models.likelihoods import GreyLevels
+from helpers.models.likelihoods import GreyLevels, expected
 from helpers.senses import SENSES
 from helpers.senses.numbers import averages
 
@@ -235,8 +236,10 @@ def test_codes_of_data_are_given_the_spread_of_the_prior():
 
 def test_plans_of_earlier_versions_make_their_own_networks():
     plan = {name: value for name, value in build(pictures()).plan.items() if name != "networks"}
-    names = set(assemble(plan).state_dict())
-    assert names == set(assemble({**plan, "networks": 2}).state_dict()) - {"encoder.centre", "encoder.scale"}
+    first, second, third = (set(assemble({**plan, **more}).state_dict()) for more in
+                            ({}, {"networks": 2}, {"networks": 3}))
+    assert first == second - {"encoder.centre", "encoder.scale"} and second == third - {"decoder.tone"}
+    assert third == set(build(pictures()).state_dict())
 
 
 def test_a_rare_label_has_the_average_of_all():
@@ -282,3 +285,63 @@ def test_draws_are_grey_levels_around_the_mean():
     assert torch.equal((drawn * 255).round() / 255, drawn) and drawn.min() >= 0 and drawn.max() <= 1
     assert drawn.mean().item() == pytest.approx(0.4, abs=0.004) and drawn.std().item() == pytest.approx(0.1, abs=0.004)
     assert GreyLevels(torch.tensor([-1.0, 2.0]), 0.1).mean.tolist() == [0.0, 1.0]
+
+
+def test_means_are_shown_along_a_curve():
+    tone, loc = torch.linspace(0, 1, 256) ** 2, torch.tensor([-1.0, 0.0, 100.5 / 255, 1.0, 2.0])
+    p = GreyLevels(loc, 0.1, tone=tone)
+    assert expected(p).tolist() == pytest.approx([0.0, 0.0, float(tone[100] + tone[101]) / 2, 1.0, 1.0])
+    assert torch.equal(p.mean, loc.clamp(0, 1)) and torch.equal(expected(GreyLevels(loc, 0.1)), p.mean)
+    torch.testing.assert_close(p.log_prob(tone[:5]), GreyLevels(loc, 0.1).log_prob(tone[:5]))
+
+
+def edges(n=300):
+    """Half black, half white, the edge somewhere in the middle, and one grey pixel at it."""
+    rng = np.random.default_rng(0)
+    place = rng.uniform(2, 6, n)
+    return ((place[:, None, None] - np.arange(8)[:, None]).clip(0, 1) * np.ones(8)).astype("f4")
+
+
+class Blurred(torch.nn.Module):
+    """Shows images as a decoder does that does not know the edge to the pixel."""
+
+    plan: ClassVar = {"shape": [1, 8, 8]}
+
+    def reconstruct(self, x, c):
+        x = torch.nn.functional.pad(x[:, None], (0, 0, 1, 1), mode="replicate")[:, 0]
+        return (x[:, :-2] + x[:, 1:-1] + x[:, 2:]) / 3
+
+
+class Right(Blurred):
+    def reconstruct(self, x, c):
+        return x
+
+
+def test_the_tone_gives_back_the_levels_of_real_images():
+    data = Dataset.make("edges", edges())
+    curve = senses.image.tone(Blurred(), data)
+    assert (np.diff(curve) >= 0).all() and curve[0] == pytest.approx(0, abs=0.05) and curve[-1] > 0.95
+    x = torch.as_tensor(edges())
+    grey = lambda x: float(((x > 0.2) & (x < 0.8)).float().mean())
+    shown = expected(GreyLevels(Blurred().reconstruct(x, None), 0.1, tone=torch.as_tensor(curve).float()))
+    assert grey(Blurred().reconstruct(x, None)) > 1.5 * grey(x) and grey(shown) < 1.25 * grey(x)
+    np.testing.assert_allclose(senses.image.tone(Right(), data), np.linspace(0, 1, 256), atol=0.01)
+
+
+def test_contrast_does_not_stand_for_what_was_not_learnt():
+    class Unlearnt(Blurred):
+        def reconstruct(self, x, c):
+            return 0.5 + 0.2 * (x - 0.5)
+
+    data = Dataset.make("edges", edges())
+    np.testing.assert_array_equal(senses.image.tone(Unlearnt(), data), np.linspace(0, 1, 256))
+
+
+def test_a_finished_model_shows_its_tone_and_scores_as_before():
+    data = pictures()
+    model = build(data, code=3, channels=4, hidden=16).eval()
+    assert torch.equal(model.decoder.tone, torch.linspace(0, 1, 256))
+    senses.image.finish(model, data)
+    before = model.decoder.tone.clone()
+    senses.image.finish(model, data)  # as after further training: the tone begins anew
+    torch.testing.assert_close(model.decoder.tone, before)

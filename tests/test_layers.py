@@ -23,7 +23,7 @@ FLOORS = [
     ["scratch"],
     ["models", "evaluation", "training"],
     ["senses"],
-    ["build", "export"],
+    ["build", "export", "priors"],
     ["runs", "experiments", "widgets"],
     ["exercises", "__main__"],
 ]

@@ -11,7 +11,7 @@ from helpers.build import restore
 from helpers.data import colours, glyphs, notes
 from helpers.data import digits as handwriting
 from helpers.experiments import pretrained
-from helpers.experiments.pretrained import digits, flow, fonts, instruments, names, portrait
+from helpers.experiments.pretrained import digits, flow, fonts, instruments, names, portrait, priors
 
 CARDS = sorted(disk.PRETRAINED.glob("*.json"))
 DIGITS = [name for name in pretrained.RECIPES if name.startswith("digits-")]
@@ -38,6 +38,8 @@ def plan_of(name):
         return flow.PLAN
     if name.endswith("-digits"):
         return portrait.PLANS[name.removesuffix("-digits")]
+    if name.endswith("-prior"):
+        return priors.PLANS[name]
     return {"glyphs-reader": fonts.READER_PLAN, "glyphs-fonts": fonts.PLAN, "notes-instruments": instruments.PLAN}[name]
 
 

@@ -309,7 +309,8 @@ def test_what_is_no_better_is_not_kept(finished, copy, monkeypatch, capsys):
     before = finished("images")
     run = trained_on(copy, monkeypatch, before.report["valid"] + 1)
     assert "did not help" in capsys.readouterr().out
-    assert same(weights(run), weights(before)) and same(weights(runs.load(copy)), weights(before))
+    networks = lambda run: {name: t for name, t in weights(run).items() if not name.startswith("prior.")}
+    assert same(networks(run), networks(before)) and same(weights(runs.load(copy)), weights(run))
     assert run.report["valid"] == before.report["valid"] and run.report["best epoch"] <= 2
 
 
@@ -380,7 +381,8 @@ def test_however_little_time_there_is_an_epoch(tmp_path, minutes):
 def test_weights_are_taken_over_where_they_fit(finished, tmp_path):
     start, more = finished("images"), dict(SMALL, start_from=finished("images").path)
     run = runs.fit(LEAVES, tmp_path / "run", settings=dict(lr=1e-30), **{**QUICK, "epochs": 1}, **more)
-    torch.testing.assert_close(weights(run), weights(start), rtol=1e-6, atol=1e-7)
+    networks = lambda run: {n: t for n, t in weights(run).items() if not n.startswith("prior.") and "tone" not in n}
+    torch.testing.assert_close(networks(run), networks(start), rtol=1e-6, atol=1e-7)
     with pytest.raises(runs.RunError, match="none of its weights fits"):
         runs.fit(VILLAGES, tmp_path / "other", start_from=start.path, **QUICK)
 

@@ -191,12 +191,16 @@ class ImageDecoder(nn.Module):
     (``GreyLevels``), which makes it a likelihood of pixels as files hold them. ``example`` is the shape
     of an example where it is not that of the image, such as (784,). ``pace``: log σ is so many times the number that
     is learned, since Adam moves every number by about as much, and log σ has a long way to go (1 for earlier runs).
+    ``toned`` (False for earlier runs): means are shown along a curve, at first as they are (``GreyLevels``).
     """
+
+    tone: Tensor | None
 
     def __init__(self, shape: Sequence[int], C: int, K: int, channels: int = 16, hidden: int = 256,
                  dropout: float = 0.0, levels: bool = True, average: ArrayLike | None = None, sigma: float = 0.3,
-                 example: Sequence[int] | None = None, pace: float = 10.0):
+                 example: Sequence[int] | None = None, pace: float = 10.0, toned: bool = False):
         super().__init__()
+        self.register_buffer("tone", torch.linspace(0, 1, 256) if toned and levels else None)
         planes, *self.sides = (1, *shape)[-3:]
         self.pace = pace
         self.shape, self.levels = tuple(example or shape), levels
@@ -219,7 +223,8 @@ class ImageDecoder(nn.Module):
 
     def forward(self, z: Tensor, c: Tensor) -> Distribution:
         maps = self.net(self.code(z) + self.label(c))[..., : self.sides[0], : self.sides[1]]
-        return pixels(self.average[c] + maps.reshape(-1, *self.shape), self.pace * self.log_sigma, self.levels)
+        mean = self.average[c] + maps.reshape(-1, *self.shape)
+        return pixels(mean, self.pace * self.log_sigma, self.levels, self.tone)
 
     @torch.no_grad()
     def start_from(self, average: ArrayLike, sigma: float) -> None:
@@ -268,10 +273,10 @@ class PlainImageDecoder(nn.Module):
         self.plain.start_from(average, sigma)
 
 
-def pixels(mean: Tensor, log_sigma: Tensor, levels: bool) -> Distribution:
-    """Normals for pixels, in 256 bins where images have grey ``levels`` from 0 to 1."""
+def pixels(mean: Tensor, log_sigma: Tensor, levels: bool, tone: Tensor | None = None) -> Distribution:
+    """Normals for pixels, in 256 bins where images have grey ``levels`` from 0 to 1, and shown along a ``tone``."""
     sigma = torch.exp(log_sigma.clamp(min=-5.0))  # kept from collapsing onto what the model knows by heart
-    return GreyLevels(mean, sigma) if levels else Normal(mean, sigma, validate_args=False)
+    return GreyLevels(mean, sigma, tone=tone) if levels else Normal(mean, sigma, validate_args=False)
 
 
 class Reader(nn.Module):

@@ -21,6 +21,9 @@ class SetVAE(VAE):
 
     sets = True
 
+    def told(self, c: Tensor | None) -> None:
+        """What of the conditions c of its members the prior of a set is told: nothing."""
+
     def posterior(self, x: Tensor, c: Tensor | None = None) -> Normal:
         """q(z|x, c) of each set, from all members that are there: a Normal over codes (N, K)."""
         here = c >= 0  # (N, M)
@@ -63,10 +66,10 @@ class SetVAE(VAE):
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None, mean: bool = False,
-               **options: Any) -> Tensor:
+               prior: str | None = None, guidance: float = 0.0, **options: Any) -> Tensor:
         """n sets, (n, M, …), each from one code drawn from the prior, under the conditions c, (M,) or (n, M)."""
         c = c.expand(n, -1)
-        z = torch.randn(n, self.code, dtype=self.zero.dtype, device=self.zero.device, generator=generator)
+        z = self.draw_codes(n, c, generator, prior, guidance)
         if self.autoregressive:
             z, c_all = z.repeat_interleave(c.shape[1], dim=0), c.flatten()
             return self.decoder.generate(z, c_all, generator, **options).unflatten(0, c.shape)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal
+from torch.distributions import Distribution
 
 from helpers.models.likelihoods import (
     draw,
@@ -19,6 +19,7 @@ from helpers.models.likelihoods import (
     per_example,
     reparameterised,
 )
+from helpers.models.prior import Prior, StandardNormal
 
 
 class VAE(nn.Module):
@@ -31,30 +32,39 @@ class VAE(nn.Module):
     A decoder with ``autoregressive = True`` is called as ``decoder(z, c, x)`` and may look at the part of x
     before each symbol; it must also offer ``generate(z, c, generator)``.
 
-    ``code`` is K. The prior is a standard Normal over codes. Sets that share a code: ``helpers.models.sets``.
+    ``code`` is K. ``prior`` is that over codes, the standard Normal unless another is given, or put in its place
+    after training (``helpers.models.prior``): bounds and samples are then of the model with that prior. Sets that
+    share a code: ``helpers.models.sets``.
     """
 
     k = 100  # codes an example for the bound
     encoder: Any  # networks with methods of their own, which the type nn.Module does not have
     decoder: Any
-    zero: Tensor
+    prior: Prior
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, code: int):
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, code: int, prior: Prior | None = None):
         super().__init__()
         self.encoder, self.decoder, self.code = encoder, decoder, code
         self.autoregressive = getattr(decoder, "autoregressive", False)
-        # A buffer moves with the model, to a GPU or to float64.
-        self.register_buffer("zero", torch.zeros(()), persistent=False)
+        self.prior = StandardNormal(code) if prior is None else prior
 
     @property
     def bound(self) -> str:
         """What :meth:`log_prob` is."""
         return f"IWAE-{self.k}"
 
-    @property
-    def prior(self) -> Normal:
-        """p(z), a standard Normal; it broadcasts to (N, K)."""
-        return Normal(self.zero, self.zero + 1, validate_args=False)
+    def told(self, c: Tensor | None) -> Tensor | None:
+        """What of a condition c the prior is told: all of it."""
+        return c
+
+    def draw_codes(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None,
+                   prior: str | None = None, guidance: float = 0.0) -> Tensor:
+        """n codes (n, K) from the prior; prior="normal" draws from the standard Normal instead."""
+        if prior not in (None, "normal"):
+            raise ValueError(f"prior is {prior!r}; say 'normal', or leave it out for the model's own prior.")
+        like = next(self.parameters())
+        own = self.prior if prior is None else StandardNormal(self.code).to(like.device, like.dtype)
+        return own.sample(n, self.told(c), generator, guidance=guidance)
 
     def posterior(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         """q(z|x, c): a distribution over codes (N, K)."""
@@ -76,11 +86,16 @@ class VAE(nn.Module):
               q: Distribution | None = None) -> tuple[Tensor, Tensor]:
         """-log p(x|z, c) (N,) for one drawn code each, and the KL divergence of each number of the code (N, K).
 
-        ``q`` is the distribution to draw from, if it is not that of x and c.
+        ``q`` is the distribution to draw from, if it is not that of x and c. Under a prior that knows its numbers only
+        together, the divergence is one number (N, 1), estimated from the drawn code.
         """
         q = self.posterior(x, c) if q is None else q
         z = reparameterised(q, generator)
-        return -self.log_likelihood(z, x, c), kl_to_standard_normal(q, z)
+        if isinstance(self.prior, StandardNormal):
+            kl = kl_to_standard_normal(q, z)
+        else:
+            kl = (per_example(q.log_prob(z)) - self.prior.log_prob(z, self.told(c)))[:, None]
+        return -self.log_likelihood(z, x, c), kl
 
     def elbo(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
              samples: int = 1) -> tuple[Tensor, Tensor]:
@@ -112,7 +127,7 @@ class VAE(nn.Module):
         total = None
         for _ in range(k):  # one after the other: memory does not grow with k
             z = reparameterised(q, generator)
-            log_w = self.log_likelihood(z, x, c) + per_example(self.prior.log_prob(z) - q.log_prob(z))
+            log_w = self.log_likelihood(z, x, c) + self.prior.log_prob(z, self.told(c)) - per_example(q.log_prob(z))
             total = log_w if total is None else torch.logaddexp(total, log_w)
         return total - math.log(k)
 
@@ -123,12 +138,13 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None, mean: bool = False,
-               **options: Any) -> Tensor:
+               prior: str | None = None, guidance: float = 0.0, **options: Any) -> Tensor:
         """n examples from codes drawn from the prior; with ``mean``, what the decoder expects, not a draw.
 
-        Options, such as a temperature, are for decoders that write symbol after symbol.
+        prior="normal" draws codes from the standard Normal, whatever the model's prior; guidance is for a prior that
+        knows it. Other options, such as a temperature, are for decoders that write symbol after symbol.
         """
-        z = torch.randn(n, self.code, dtype=self.zero.dtype, device=self.zero.device, generator=generator)
+        z = self.draw_codes(n, c, generator, prior, guidance)
         if self.autoregressive:
             return self.decoder.generate(z, c, generator, **options)
         p = self.decode(z, c)

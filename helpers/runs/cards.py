@@ -9,6 +9,7 @@ from helpers import senses
 from helpers.build import family
 from helpers.data.dataset import Dataset
 from helpers.models.contract import Model
+from helpers.runs import codes
 from helpers.senses.numbers import value_range
 
 
@@ -84,6 +85,8 @@ def lines(run: Any) -> list[str]:
         found.append(f"  {name:<32}{nats:>10,.1f}{bits:>20.3f}")
     if score["nats"] is None:
         found.append(f"  {'the model (no likelihood)':<32}{'–':>10}{'–':>20}")
+    if "prior" in report:
+        found.append(codes.in_words(report["prior"]))
     if run.names:
         found.append(f"labels: {', '.join(run.names[:20])}{' …' if len(run.names) > 20 else ''}")
     return [*found, "limits:", *(f"  {line}" for line in card["limits"])]

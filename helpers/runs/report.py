@@ -16,7 +16,7 @@ import numpy as np
 
 from helpers import senses
 from helpers.data.dataset import DataError
-from helpers.runs import curve, scores
+from helpers.runs import codes, curve, scores
 from helpers.senses.image import DENSITIES
 
 CSS = Path(__file__).with_name("report.css")
@@ -127,6 +127,8 @@ def _samples(run, data, missing):
         said += f"Real {kind}s are not shown: {_text(missing)}"
     else:
         said += f"Beside them are real {kind}s that it was never shown."
+    if "prior" in run.report:
+        said += f" {_text(codes.in_words(run.report['prior']))}"
     found = [f"<p>{said}</p>"]
     for k in range(C) if rows else [None]:
         mine = [i for i in range(len(drawn.x)) if not rows or i % C == k]

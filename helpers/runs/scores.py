@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from helpers import senses
+from helpers import priors, senses
 from helpers.data.dataset import Dataset
 from helpers.evaluation import bits_per_dimension
 from helpers.evaluation.copies import copies as judge
@@ -18,6 +18,9 @@ SIZES = Sizes()
 def score(model: contract.Model, data: Dataset, k: int | None = None, split: str = "test", seed: int = 0,
           most: int = SIZES.scored, show: bool = False, plain: dict[str, float] | None = None) -> dict:
     """-log p(x|c) on held-out data, or the bound on it that the model has, with the baselines beside it.
+
+    Of a model with codes it is the bound under the standard Normal that it was trained with, whatever prior it has now;
+    what another is worth, ``codes.measure`` says.
 
     nats per example, with the standard error of their mean; bits per dimension, or per character (the end counts).
     Of more than ``most`` examples, so many are drawn. A code that several examples share counts once for all of them. A
@@ -32,7 +35,8 @@ def score(model: contract.Model, data: Dataset, k: int | None = None, split: str
     nats = error = None
     if model.bound is not None:
         found = contract.examples(model, data, split, rows)
-        nll, n = -contract.log_prob(model, found, seed, show=show), int(found.count.sum())
+        with priors.plain(model):
+            nll, n = -contract.log_prob(model, found, seed, show=show), int(found.count.sum())
         nats = float(nll.sum() / n)
         deviation = np.std(nll - nats * found.count, ddof=1) if len(nll) > 1 else math.nan
         error = float(deviation * math.sqrt(len(nll)) / n)

@@ -33,7 +33,8 @@ def draw(model: contract.Model, n: int, labels: int = 0, label: int | None = Non
          generator: torch.Generator | None = None, **options: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """n examples of one label, or of all ``labels`` in turn, with the same noise under each: (n, …), (n,) or None.
 
-    So a model with codes draws each code under every label.
+    So a model with codes draws each code under every label; or codes that the same noise becomes under each, if its
+    prior is told labels.
     """
     if label is not None or not labels:
         c = None if label is None else np.full(n, label)

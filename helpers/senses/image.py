@@ -9,6 +9,7 @@ from torch import nn
 
 from helpers.data import pictures
 from helpers.data.dataset import DataError, Dataset, as_floats
+from helpers.evaluation.two_sample import energy_distance
 from helpers.models import images
 from helpers.models.contract import Model
 from helpers.senses import numbers
@@ -31,6 +32,8 @@ EXACT_COUNTS = False
 SHEET = (100, 16)  # samples on a sheet; at most so many labels have a row each
 LARGEST = 256  # pixels of a side
 COARSE = 12  # pixels of a side, at most, when blurred copies are looked for
+TONED = 500  # validation images that the tone is taken from
+UNLEARNT = 0.5  # of the squared differences between images: where more are left, means are shown as they are
 MOST_NUMBERS = 50_000_000  # of training examples that are counted for the histograms
 
 
@@ -51,7 +54,7 @@ def plan(data: Dataset, chosen: dict) -> dict:
         raise DataError(f"{data.name}: its values reach from {low:g} to {high:g}, and 256 levels from 0 to 1; rescale "
                         "them, or choose likelihood='normal'.")
     likelihood = chosen["likelihood"] or ("levels" if within else "normal")
-    return {**chosen, "likelihood": likelihood, "shape": list(seen), "rows": list(shape), "networks": 2}
+    return {**chosen, "likelihood": likelihood, "shape": list(seen), "rows": list(shape), "networks": 3}
 
 
 def networks(plan: dict) -> tuple:
@@ -61,9 +64,10 @@ def networks(plan: dict) -> tuple:
     levels = {"levels": plan["likelihood"] == "levels", "example": plan["rows"]}
     if plan["convolutional"]:
         options |= {"channels": plan["channels"], "hidden": plan["hidden"]}
-        new = plan.get("networks") == 2  # else a run of earlier versions
+        new, toned = plan.get("networks", 1) >= 2, plan.get("networks", 1) >= 3  # else a run of earlier versions
         encoder: nn.Module = images.ImageEncoder(shape, C, K, **options, centred=new)
-        decoder: nn.Module = images.ImageDecoder(shape, C, K, **levels, **options, pace=10.0 if new else 1.0)
+        decoder: nn.Module = images.ImageDecoder(shape, C, K, **levels, **options, pace=10.0 if new else 1.0,
+                                                 toned=toned)
         return numbers.for_labels(encoder, decoder, plan)
     wide, narrow = 2 * plan["hidden"], plan["hidden"]
     encoder = images.PlainImageEncoder(shape, C, K, hidden=(wide, narrow), **options)
@@ -81,9 +85,10 @@ def start(model: Model, data: Dataset, plan: dict, sigma: float | None = None) -
 
 @torch.no_grad()
 def finish(model: Model, data: Dataset) -> None:
-    """Give the codes of training images mean 0 and deviation 1 in each number, as those that are drawn have.
+    """Give the codes of training images mean 0 and deviation 1 in each number, as those that are drawn have; find the
+    curve along which means are shown (see :func:`tone`).
 
-    After a short training they lie farther out, and draws would show the middle of the data alone. Encoder and decoder
+    After a short training codes lie farther out, and draws would show the middle of the data alone. Encoder and decoder
     change together: images are rebuilt as before, and the KL term falls.
     """
     encoder, decoder = (getattr(part, "network", part) for part in (model.encoder, model.decoder))
@@ -101,6 +106,41 @@ def finish(model: Model, data: Dataset) -> None:
     deviation = (torch.cat(squares).mean(dim=0) - mean.square()).sqrt()
     encoder.rescale(mean, deviation)
     decoder.rescale(mean, deviation)
+    if decoder.tone is not None:
+        decoder.tone.copy_(torch.linspace(0, 1, 256))  # after further training, a new one
+        decoder.tone.copy_(torch.as_tensor(tone(model, data)))
+
+
+def tone(model: Model, data: Dataset) -> np.ndarray:
+    """The curve along which means are shown so that levels are as frequent as in real images: (256,), rising.
+
+    What a decoder expects is a mean over sharp images, and has grey where each of them is black or white. The curve
+    gives validation images, rebuilt, the histogram of the real ones. It stays straight unless it also makes their
+    squares of 3 × 3 pixels more alike, by the energy distance, and unless most of what images differ by is rebuilt:
+    contrast shall not stand for what was never learnt.
+    """
+    straight = np.linspace(0, 1, 256)
+    rows = np.random.default_rng(0).permutation(data.rows["valid"])[:TONED]
+    x = np.asarray(as_floats(data.x[rows]), np.float32)
+    c = None if data.c is None else torch.as_tensor(data.c[rows])
+    rebuilt = model.reconstruct(torch.as_tensor(x), c).numpy()
+    if np.square(rebuilt - x).sum() > UNLEARNT * np.square(x - x.mean(axis=0)).sum():
+        return straight
+    part = np.linspace(0, 1, 4001)
+    mine, theirs = np.quantile(rebuilt, part), np.quantile(x, part)
+    at = np.unique(mine)  # many pixels are just black, or white
+    found = np.interp(straight, at, [theirs[mine == level].mean() for level in at])
+    shape = tuple(model.plan["shape"])
+    mine, theirs = (_squares(images.reshape(-1, *shape)) for images in (rebuilt, x))
+    before, after = (energy_distance(squares, theirs) for squares in (mine, np.interp(mine, straight, found)))
+    return found if after < before else straight
+
+
+def _squares(x, n=2000, seed=0):
+    """Squares of 3 × 3 pixels of images (N, planes, H, W), drawn at random, the same places each time: (n, …)."""
+    rng = np.random.default_rng(seed)
+    image, top, left = (rng.integers(size, size=n) for size in (len(x), x.shape[2] - 2, x.shape[3] - 2))
+    return np.stack([x[i, :, a : a + 3, b : b + 3].ravel() for i, a, b in zip(image, top, left)])
 
 
 def recipe(plan: dict, n: int) -> dict:
@@ -216,7 +256,8 @@ def draw(ax: "Axes", x: np.ndarray, label: str | None = None) -> None:
 
 def limits(plan: dict) -> list[str]:
     """What whoever uses a model should know, in sentences."""
-    found = ["Samples show what the decoder expects, and so are smoother than real images."] if "code" in plan else []
+    found = ["Samples show what the decoder expects, and so are smoother than real images; their levels are brought to "
+             "those of real ones."] if "code" in plan else []
     if plan.get("likelihood") == "normal":
         found.append(DENSITIES)
     return found

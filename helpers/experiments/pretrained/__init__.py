@@ -6,6 +6,7 @@
     fonts         the VAE of fonts, and the reader that judges its alphabets
     instruments   the VAE of instruments
     names         models of names for colours: five seeds each, two VAEs, two masked models
+    priors        flow matching over the codes of fonts and of instruments, told traits
 
 Each has a plan, a dict that ``helpers.build.assemble`` turns into the untrained model. It is on the card as well, so
 that ``helpers.build.restore(path)`` opens any of them; and recipes train nothing else than what the plan says.
@@ -16,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 from helpers import disk
-from helpers.experiments.pretrained import digits, flow, fonts, instruments, names, portrait
+from helpers.experiments.pretrained import digits, flow, fonts, instruments, names, portrait, priors
 
-# By the name of the card. The reader comes before the fonts that it reads.
+# By the name of the card. The reader comes before the fonts that it reads, and priors after their VAEs.
 RECIPES: dict[str, Callable[[Path], str]] = {
     **{f"digits-{kind}-{seed}": partial(digits.train, kind, seed) for kind in digits.PLANS for seed in digits.SEEDS},
     **{f"{family}-digits": partial(portrait.train, family) for family in portrait.PLANS},
@@ -27,6 +28,7 @@ RECIPES: dict[str, Callable[[Path], str]] = {
     "glyphs-fonts": fonts.train,
     "notes-instruments": instruments.train,
     **{f"names-{kind}": partial(names.train, kind) for kind in names.KINDS},
+    **{name: partial(priors.train, name) for name in priors.PLANS},
 }
 
 
