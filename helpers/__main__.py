@@ -54,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", formatter_class=plain,
                                    epilog=f"example: python -m helpers {example}\n\n{CODES}")
 
-    fit = command("fit", "train a model, score it, check it for copying, draw samples; go on where it was stopped",
+    fit = command("fit", "train a model, and the prior of its codes; score it, check it for copying, draw samples; "
+                  "go on where it was stopped",
                   f"fit data/samples/leaves --size 48 --out leaves --minutes 2\n{PROCESSES}")
     fit.add_argument("path", metavar="PATH", help="a folder of images or sounds (subfolders are labels), or a text")
     fit.add_argument("--out", metavar="RUN", required=True, help="the folder for the model and all about it")
@@ -73,8 +74,9 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--model", metavar="NAME", help="the family of models: language for texts, else vae; "
                      "for texts also masked; for small images also masked, flow, flow-matching or gan")
     fit.add_argument("--code", metavar="K", type=positive(int), help="numbers in a code of a VAE (16, of sounds 8)")
-    fit.add_argument("--prior", metavar="P", choices=PRIORS, help="what codes of a VAE are drawn from: normal, "
-                     "gaussian, mixture or flow (what suits them, by held-out codes)")
+    fit.add_argument("--prior", metavar="P", choices=PRIORS, help="what codes of a VAE are drawn from: normal is the "
+                     "old way, the standard Normal; gaussian, mixture and flow are fitted to its codes in the last "
+                     "part of the time (what suits them, by held-out codes)")
     fit.add_argument("--seed", metavar="S", type=seed, help="of the split, the weights and the noise (0)")
     fit.add_argument("--from", metavar="RUN", dest="start_from", help="start from the weights of another run")
     fit.add_argument("--device", metavar="D", help="cpu, cuda (a GPU) or mps; a GPU if there is one")
@@ -86,7 +88,8 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("-n", metavar="N", type=positive(int), default=16, help="how many (16)")
     sample.add_argument("--label", metavar="L",
                         help="one label only; by default all in turn, from the same noise for each")
-    sample.add_argument("--prior", choices=("normal",), help="draw codes from the standard Normal, whatever was fitted")
+    sample.add_argument("--prior", choices=("normal",),
+                        help="the old way: codes from the standard Normal, whatever was fitted")
     sample.add_argument("--seed", metavar="S", type=seed, default=0, help="another seed, other samples (0)")
     sample.add_argument("--out", metavar="FILE",
                         help="a PNG of images; a PNG of spectrograms, with FLAC or WAV files beside it; a text file, "

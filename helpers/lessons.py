@@ -43,6 +43,7 @@ PATH = (
     Lesson(12, "families_on_the_board", "Families on the board"),
     Lesson(13, "noise_to_data", "From noise to data"),
     Lesson(14, "digits_out_of_noise", "Digits out of noise"),
+    Lesson(15, "learned_prior", "A learned prior"),
     Lesson(16, "better_faster", "Better, faster"),
     Lesson(18, "clean_data", "Clean data"),
     Lesson(19, "secrets", "Models that keep secrets"),

@@ -277,7 +277,85 @@ def _two_points(t, divide=True, average=True):
     return np.average(variance, weights=np.exp(-(noise**2) / 2)) / ((1 - t) ** 2 if divide else 1)
 
 
+def _told(a, b, classify, share=lambda n: np.arange(n) % 5, held_out=True, balanced=True, swap=False, folds=5):
+    x, y = np.concatenate([a, b]), np.repeat([1, 0] if swap else [0, 1], [len(a), len(b)])
+    fold, guess = np.concatenate([share(len(a)), share(len(b))]), np.full(len(x), 9)
+    for k in range(folds):
+        train, test = (fold != k if held_out else fold >= 0), fold == k
+        guess[test] = classify(x[train], y[train], x[test])
+    right = (guess == y)[guess < 9]
+    return (right[y[guess < 9] == 0].mean() + right[y[guess < 9] == 1].mean()) / 2 if balanced else right.mean()
+
+
+def _draw(velocity, x, c, w, steps, blend=lambda v, free, w: v + w * (v - free), blank=torch.nan, back=False, late=False):
+    for i in range(steps):
+        t = 1 - i / steps if back else i / steps
+        v = velocity(x, t, c)
+        x = x + blend(v, velocity(x, t, torch.full_like(c, blank)), 0 if late and i < steps // 2 else w) / steps
+    return x
+
+
+def _draw_over(velocity, noise, c, w, steps):
+    x, free = noise, c
+    free[:] = torch.nan
+    for i in range(steps):
+        v = velocity(x, i / steps, c)
+        x = x + (v + w * (v - velocity(x, i / steps, free))) / steps
+    return x
+
+
+def _scaled(codes, noise, z, draw=lambda u, m, s: m + s * u, volume=lambda s: s.log().sum(), standardise=True):
+    mean, deviation = codes.mean(dim=0), codes.std(dim=0)
+    root = torch.linalg.cholesky(torch.cov(((codes - mean) / deviation).T))
+    gaussian = torch.distributions.MultivariateNormal(torch.zeros_like(mean), scale_tril=root)
+    log_p = gaussian.log_prob((z - mean) / deviation if standardise else z / deviation) - volume(deviation)
+    return draw(noise @ root.T, mean, deviation), log_p
+
+
+def _moments(z, mu, sigma):
+    spread = (mu.var(correction=0) + sigma.square().mean()).sqrt()
+    return torch.distributions.Normal(mu.mean(), spread).log_prob(z)
+
+
+def _log_normal(z, mu, sigma):
+    return torch.distributions.Normal(mu, sigma).log_prob(z[:, None])
+
+
 WRONG = [
+    ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).mean(dim=1), "the mean of logarithms"),
+    ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).logsumexp(dim=1), "so is the sum"),
+    ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).max(dim=1).values - np.log(len(mu)), "must integrate to 1"),
+    ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).exp().mean(dim=1), "of a single point"),
+    ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma**2).logsumexp(dim=1) - np.log(len(mu)), "whose deviation is sigma"),
+    ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).exp().mean(dim=1).log(), "use logsumexp"),
+    ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).logsumexp(dim=0) - np.log(len(mu)), "one number for each place"),
+    ("aggregate", _moments, "two points far apart"),
+    ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma.mean().expand_as(sigma)).logsumexp(dim=1) - np.log(len(mu)), "its own mean and deviation"),
+    ("told", lambda a, b, classify: _told(a, b, classify, held_out=False), "rows that it has not seen"),
+    ("told", lambda a, b, classify: _told(a, b, classify, balanced=False), "nine times of ten"),
+    ("told", lambda a, b, classify: _told(a, b, classify, folds=1), "exactly once"),
+    ("told", lambda a, b, classify: _told(a, b, classify, share=lambda n: np.arange(n) % 2, folds=2), "five folds"),
+    ("told", lambda a, b, classify: _told(a, b, classify, swap=True), "label 0 is a's"),
+    ("told", lambda a, b, classify: max(_told(a, b, classify), 1 - _told(a, b, classify)), "below chance stays below"),
+    ("told", lambda a, b, classify: 0.5, "far from them"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, x, c, 0, steps), "times what was ordered"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, x, c, w, steps, lambda v, free, w: free + w * (v - free)), "v(x, t, c) alone"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, x, c, w, steps, lambda v, free, w: v + w * (free - v)), "away from the field"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, x, c, w, steps, lambda v, free, w: v + w * v), "times what was ordered"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, x, c, w, steps, blank=0.0), "not with 0"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, x, c, w, steps, back=True), "Time runs from 0"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, x, c, w, steps, late=True), "times what was ordered"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, x, c, w, 120), "with steps = 1 yours asks"),
+    ("order", lambda velocity, x, c, w, steps: _draw(velocity, torch.randn_like(x), c, w, steps), "Normal around what was ordered"),
+    ("order", _draw_over, "in place"),
+    ("scaled_gaussian", lambda codes, noise, z: _scaled(codes, noise, z, draw=lambda u, m, s: u, volume=lambda s: 0), "must be scaled back"),
+    ("scaled_gaussian", lambda codes, noise, z: _scaled(codes, noise, z, draw=lambda u, m, s: s * u), "the mean of the draws"),
+    ("scaled_gaussian", lambda codes, noise, z: _scaled(codes, noise, z, draw=lambda u, m, s: s * (u + m)), "the mean of the draws"),
+    ("scaled_gaussian", lambda codes, noise, z: _scaled(codes, noise, z, draw=lambda u, m, s: (u - m) / s), "must be scaled back"),
+    ("scaled_gaussian", lambda codes, noise, z: _scaled(codes, noise, z, volume=lambda s: 0), "must integrate to 1"),
+    ("scaled_gaussian", lambda codes, noise, z: _scaled(codes, noise, z, volume=lambda s: -s.log().sum()), "must integrate to 1"),
+    ("scaled_gaussian", lambda codes, noise, z: _scaled(codes, noise, z, volume=lambda s: s.log().mean()), "must integrate to 1"),
+    ("scaled_gaussian", lambda codes, noise, z: _scaled(codes, noise, z, standardise=False), "must standardise z"),
     ("path_velocity", lambda x, noise, t: x - noise, "straight path"),
     ("path_velocity", lambda x, noise, t: np.cos(np.pi / 2 * t) * x - np.sin(np.pi / 2 * t) * noise, "π/2"),
     ("path_velocity", lambda x, noise, t: np.pi / 2 * (np.cos(np.pi / 2 * t) * x + np.sin(np.pi / 2 * t) * noise), "slope of the path"),

@@ -72,8 +72,24 @@ def test_what_the_prior_is_worth_is_measured_and_said(flow):
     assert found["density"] > found["density, normal"] - 1
     assert all(0.2 < rate <= 1 for rate in found["told apart"].values())
     assert flow.card["figures"]["prior"] == found and "flow matching" in flow.card["model"]
-    said = "Codes are drawn from flow matching over the codes, told which of 3 labels."
+    said = "codes of training examples: flow matching over the codes, told which of 3 labels."
     assert said in "\n".join(cards.lines(flow)) and said in (flow.path / "report.html").read_text()
+    more = "likelier" if found["gain"] > 0 else "less likely"
+    assert f"{more} under the prior than under the standard Normal by {abs(found['gain']):.1f}" in codes.in_words(found)
+
+
+def test_both_scores_are_reported(flow):
+    """That under the standard Normal, and about that under the prior, in nats and in bits."""
+    score, figures = flow.report["score"], flow.report["prior"]
+    nats, bits = codes.scored(score, figures)
+    assert nats == pytest.approx(score["nats"] - figures["gain"])
+    assert bits / nats == pytest.approx(score["bits"] / score["nats"])
+    [line] = [line for line in cards.lines(flow) if "its prior (about)" in line]
+    assert f"{nats:,.1f}" in line and f"{bits:.3f}" in line
+    page = (flow.path / "report.html").read_text()
+    assert "the model with its prior" in page and f"{bits:.2f}</td>" in page.replace("−", "-")
+    assert codes.scored({**score, "nats": None}, figures) is None
+    assert codes.scored(score, {"kind": "StandardNormal"}) is None
 
 
 def test_the_gain_is_that_of_the_bounds(data):
@@ -203,7 +219,7 @@ def test_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "run"
     given = ["fit", str(LEAVES), "--size", "8", "--out", str(out), "--epochs", "1", "--code", "3", "--prior", "mixture"]
     assert main(given) == 0
-    assert "Codes are drawn from" in capsys.readouterr().out
+    assert "Each sample starts from a code" in capsys.readouterr().out
     assert isinstance(runs.load(out).model.prior, Mixture)
     for name, more in (("own", []), ("plain", ["--prior", "normal"])):
         assert main(["sample", str(out), "-n", "4", "--out", str(tmp_path / name), *more]) == 0

@@ -1,6 +1,7 @@
-"""The designers: what a slider changes, what is saved, and how fast."""
+"""The designers: what a slider changes, what a prior draws and an order brings, what is saved, and how fast."""
 
 import io
+import re
 import time
 
 import matplotlib.pyplot as plt
@@ -9,23 +10,41 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers import disk, synthesis
+from helpers.build import restore
+from helpers.data import glyphs, notes
 from helpers.data.colours import Words
+from helpers.data.dataset import DataError
 from helpers.disk import write_new
 from helpers.evaluation.naming import Judges, Namer
+from helpers.experiments.pretrained import priors
 from helpers.models import SetVAE
 from helpers.models.images import ConditionalDecoder, ConditionalEncoder
+from helpers.models.prior import FlowPrior, Mixture
 from helpers.models.sounds import SpectrogramDecoder, SpectrogramEncoder
 from helpers.models.texts import GRULanguageModel
-from helpers.widgets import ColourNamer, Explorer, InstrumentDesigner, TypefaceDesigner, png, spectrogram_png
+from helpers.widgets import (
+    ColourNamer,
+    Explorer,
+    InstrumentDesigner,
+    TypefaceDesigner,
+    ordering,
+    png,
+    spectrogram_png,
+)
 
 
-@pytest.fixture
-def designer(tmp_path):
+def typefaces(tmp_path, **prior):
     torch.manual_seed(0)
     average = torch.rand(62, 784) * 4 - 2
     model = SetVAE(ConditionalEncoder(784, 62, (8,), 4), ConditionalDecoder(4, 62, (8, 8), 784, average), 4)
     directions = [("weight", np.eye(4)[0]), ("slant", 2 * np.eye(4)[2])]
-    return TypefaceDesigner(model, directions, centre=np.ones(4), folder=tmp_path)
+    return TypefaceDesigner(model, directions, centre=np.ones(4), folder=tmp_path, **prior)
+
+
+@pytest.fixture
+def designer(tmp_path):
+    return typefaces(tmp_path)
 
 
 def pixels(image):
@@ -130,6 +149,166 @@ def test_moving_many_sliders_at_once_draws_once(designer, monkeypatch):
     monkeypatch.setattr(designer, "redraw", lambda: draws.append(time.perf_counter()))
     designer.set([1.0, -9.0])
     assert len(draws) == 1 and designer.sliders[1].value == -3
+
+
+# --- a learned prior, and orders ----------------------------------------------------------------------------
+
+
+def far_away():
+    """A prior over codes of four numbers, all of them near 3."""
+    prior = Mixture(4, 1)
+    prior.mean[:], prior.root[:] = 3.0, 0.05 * torch.eye(4)
+    return prior
+
+
+def test_a_surprise_comes_from_the_prior_and_sliders_go_on_from_it(tmp_path):
+    designer = typefaces(tmp_path, prior=far_away())
+    assert torch.equal(designer.code, torch.ones(1, 4)) and designer.form is None
+    middle = pixels(designer.sheet)
+    designer.sliders[1].value = 1.0
+    designer.random.click()
+    drawn = designer.code
+    assert (drawn - 3).abs().max() < 0.3 and [slider.value for slider in designer.sliders] == [0, 0]
+    assert (pixels(designer.sheet) != middle).any()
+    designer.sliders[1].value = 1.5
+    assert torch.allclose(designer.code - drawn, torch.tensor([[0.0, 0.0, 3.0, 0.0]]))
+    designer.random.click()
+    assert not torch.equal(designer.code, drawn) and (designer.code - 3).abs().max() < 0.3
+    designer.reset.click()
+    assert torch.equal(designer.code, torch.ones(1, 4)) and (pixels(designer.sheet) == middle).all()
+
+
+@pytest.mark.parametrize("prior", [far_away(), FlowPrior(4, condition=2, hidden=8)], ids=["mixture", "flow"])
+def test_a_surprise_leaves_the_random_numbers_of_the_notebook_alone(tmp_path, prior):
+    designer = typefaces(tmp_path, prior=prior)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    designer.random.click()
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.fixture
+def shipped(tmp_path, request):
+    """The designer of this name with the model and the prior that ship."""
+    name = request.param
+    vae, prior = (restore(disk.PRETRAINED / file)[0].eval() for file in (priors.VAES[name], name))
+    kind = {"glyphs-prior": TypefaceDesigner, "notes-prior": InstrumentDesigner}[name]
+    return kind(vae, [("first", np.eye(vae.code)[0])], prior=prior, folder=tmp_path)
+
+
+def measured_on(designer):
+    """The traits of what is shown, in deviations, computed beside the designer."""
+    if isinstance(designer, TypefaceDesigner):
+        found = glyphs.measure(designer.alphabet)
+    else:
+        found = synthesis.measure(designer.decode([60])[0], float(notes.frequency(60)))
+    mean, deviation = designer.prior.c_mean.numpy(), designer.prior.c_deviation.numpy()
+    return {name: (found[name] - m) / d for name, m, d in zip(designer.form.traits, mean, deviation)}
+
+
+def said(designer):
+    """The values that the label tells: {trait: value}."""
+    without_orders = re.sub(r" \(ordered [^)]*\)", "", designer.form.said.value)
+    found = re.findall(r"([\w-]+) ([+−]\d+\.\d)", without_orders)
+    return {name: float(value.replace("−", "-")) for name, value in found}
+
+
+def order(designer, **wanted):
+    for choice in designer.form.choices:
+        choice.value = wanted.get(choice.description)
+    designer.form.button.click()
+
+
+both = pytest.mark.parametrize("shipped", list(priors.TRAITS), indirect=True)
+
+
+@both
+def test_an_order_moves_the_trait(shipped):
+    trait = shipped.form.traits[0]
+    found = {}
+    for value in (-1.0, 2.0):
+        draws = []
+        for _ in range(4):
+            order(shipped, **{trait: value})
+            draws.append(measured_on(shipped)[trait])
+        found[value] = np.mean(draws)
+    assert abs(found[-1.0] + 1) < 0.6 and abs(found[2.0] - 2) < 0.6
+
+
+@both
+def test_any_is_nan_and_a_number_is_in_deviations(shipped, monkeypatch):
+    told, sample = [], FlowPrior.sample
+    monkeypatch.setattr(FlowPrior, "sample", lambda self, n, c, *a, **kw: (told.append((c, kw)),
+                                                                          sample(self, n, c, *a, **kw))[1])
+    trait, prior = shipped.form.traits[1], shipped.prior
+    order(shipped, **{trait: -1.0})
+    [(c, options)] = told
+    assert c.isnan().tolist() == [[name != trait for name in shipped.form.traits]]
+    assert c[0, 1] == pytest.approx(float(prior.c_mean[1] - prior.c_deviation[1]))
+    assert options == {"guidance": priors.GUIDANCE}
+    shipped.form.guidance.value = 2
+    shipped.form.button.click()
+    assert told[-1][1] == {"guidance": 2}
+    shipped.random.click()  # whatever the form says, nothing is ordered
+    assert told[-1][0].isnan().all()
+
+
+@both
+def test_the_label_tells_what_was_measured_also_after_a_slider(shipped):
+    assert shipped.form.said.value == "" and shipped.form.box in shipped.show().children
+    trait, picture = shipped.form.traits[0], getattr(shipped, "sheet", getattr(shipped, "picture", None))
+    middle = bytes(picture.value)
+    order(shipped, **{trait: 1.0})
+    assert said(shipped) == pytest.approx(measured_on(shipped), abs=0.051)
+    assert shipped.form.said.value.count("(ordered +1.0") == 1
+    shipped.sliders[0].value = 2.0
+    assert said(shipped) == pytest.approx(measured_on(shipped), abs=0.051)
+    shipped.random.click()
+    assert said(shipped) == pytest.approx(measured_on(shipped), abs=0.051)
+    assert "ordered" not in shipped.form.said.value
+    shipped.reset.click()
+    assert shipped.form.said.value == "" and bytes(picture.value) == middle
+    shipped.sliders[0].value = 1.0
+    assert shipped.form.said.value == ""
+
+
+@pytest.mark.parametrize("shipped", ["glyphs-prior"], indirect=True)
+def test_a_missed_order_is_called_one(shipped, monkeypatch):
+    z = torch.zeros(1, 16)
+    monkeypatch.setattr(FlowPrior, "sample", lambda self, *a, **kw: z)
+    shipped.place(z[0])
+    near = round(measured_on(shipped)["weight"])
+    order(shipped, weight=float(near))
+    assert "missed" not in shipped.form.said.value
+    order(shipped, weight=float(near), slant=2.0)
+    assert shipped.form.said.value.count("missed") == 1 and "(ordered +2.0: missed)" in shipped.form.said.value
+
+
+def test_what_cannot_be_measured_is_said(tmp_path, monkeypatch):
+    def measured(self):
+        raise DataError("no harmonics")
+
+    monkeypatch.setattr(TypefaceDesigner, "measured", measured)
+    designer = typefaces(tmp_path, prior=FlowPrior(4, condition=2, hidden=8), traits=["contrast", "weight"])
+    designer.random.click()
+    assert "no harmonics" in designer.form.said.value
+
+
+def test_a_prior_that_does_not_fit_gets_one_sentence(tmp_path):
+    for prior, traits, says in ((FlowPrior(8, hidden=8), None, "codes of 8 numbers, and this model's have 4"),
+                                (FlowPrior(4, condition=2, hidden=8), ["weight"], "told 2 traits"),
+                                (FlowPrior(4, hidden=8), ["weight"], "told 0 traits"),
+                                (FlowPrior(4, condition=1, hidden=8), ["colour"], "named: colour")):
+        with pytest.raises(DataError, match=says) as caught:
+            typefaces(tmp_path, prior=prior, traits=traits)
+        assert "\n" not in str(caught.value)
+
+
+def test_orders_are_those_of_the_shipped_priors():
+    assert TypefaceDesigner.TRAITS[:5] == priors.TRAITS["glyphs-prior"]
+    assert InstrumentDesigner.TRAITS == priors.TRAITS["notes-prior"]
+    assert ordering.GUIDANCE == priors.GUIDANCE
 
 
 @pytest.fixture

@@ -240,23 +240,21 @@ SETTINGS: list[dict] = [
 ]
 
 COLUMNS = {
-    "typefaces": {"copies": ".1f", "new": ".1f", "told": ".2f", "trees": ".2f", "recognised": ".3f", "diversity": ".1f",
+    "typefaces": {"trees": ".2f", "copies": ".1f", "new": ".1f", "recognised": ".3f", "diversity": ".1f",
                   "nearest": ".1f", "broken": ".3f"},
-    "instruments": {"copies": ".1f", "new": ".1f", "told": ".2f", "trees": ".2f", "diversity": ".0f", "nearest": ".1f",
+    "instruments": {"trees": ".2f", "copies": ".1f", "new": ".1f", "diversity": ".0f", "nearest": ".1f",
                     "outside": ".3f"},
-    "names": {"copies": ".2f", "told": ".2f", "trees": ".2f", "bits": ".3f", "unheard": ".2f", "distinct": ".2f",
-              "of known words": ".2f"},
+    "names": {"trees": ".2f", "copies": ".2f", "bits": ".3f", "unheard": ".2f", "distinct": ".2f"},
 }
 
 
 def table(rows: list[dict], of: str) -> str:
     """The rows of one kind of codes as a table: means and standard deviations over seeds."""
-    lines = [f"{'':<22}" + "".join(f"{name:<16}" for name in COLUMNS[of])]
+    cells = [["", *COLUMNS[of]]]
     for setting in (setting for setting in SETTINGS if setting["of"] == of):
-        line = f"{setting['prior'] + (', by ' + setting['chosen by'] if 'chosen by' in setting else ''):<22}"
+        cells.append([setting["prior"] + (f", by {setting['chosen by']}" if "chosen by" in setting else "")])
         for name, form in COLUMNS[of].items():
             values = sweeps.figures(rows, setting, name)
-            text = "–" if np.isnan(values).any() else f"{values.mean():{form}} ± {values.std(ddof=1):{form}}"
-            line += f"{text:<16}"
-        lines.append(line.rstrip())
-    return "\n".join(lines)
+            cells[-1].append("–" if np.isnan(values).any() else f"{values.mean():{form}} ± {values.std(ddof=1):{form}}")
+    width = [max(map(len, column)) for column in zip(*cells)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, width)).rstrip() for line in cells)

@@ -1,6 +1,6 @@
 """The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model,
 data/amounts.json, for Text: one letter after another, data/portrait.json, for A family portrait, data/copying.json,
-for Digits out of noise, and data/priors.json, for A learned prior.
+for Digits out of noise, data/priors.json and data/orders.json, for A learned prior.
 
 One job at a time runs them, so that no run disturbs the time of another.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import disk
-from helpers.experiments import adapt, amounts, copying, knobs, portrait, priors, sweeps
+from helpers.experiments import adapt, amounts, copying, knobs, orders, portrait, priors, sweeps
 
 SEEDS = range(5)
 RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
@@ -62,4 +62,5 @@ AMOUNTS = Sweep(disk.DATA / "amounts.json", amounts.train_one, amounts.settings(
 PORTRAIT = Sweep(disk.DATA / "portrait.json", portrait.train_one, portrait.SETTINGS)
 COPYING = Sweep(disk.DATA / "copying.json", copying.train_one, copying.SETTINGS, copying.SEEDS)
 PRIORS = Sweep(disk.DATA / "priors.json", priors.train_one, priors.SETTINGS)
-SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS)
+ORDERS = Sweep(disk.DATA / "orders.json", orders.train_one, orders.SETTINGS)
+SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS)

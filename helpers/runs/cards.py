@@ -74,6 +74,9 @@ def lines(run: Any) -> list[str]:
     if score["nats"] is not None:
         kind = "exact" if score["what"] == "exact" else f"{score['what']}, a bound"
         rows.append((f"the model ({kind})", score["nats"], score["bits"]))
+    own = codes.scored(score, report.get("prior", {}))
+    if own is not None:
+        rows.append(("the model, its prior (about)", *own))
     found = [
         f"{run.path}: {card['model']}",
         f"trained for {report['epochs']} epochs, {report['seconds of training']:.0f} seconds; "

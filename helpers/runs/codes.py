@@ -142,14 +142,30 @@ def _gain(model, data, plain, seconds, seed):
     return float(np.mean(gains)), float(np.std(gains, ddof=1) / math.sqrt(len(gains))), len(gains)
 
 
+def scored(score: dict, figures: dict) -> tuple[float, float] | None:
+    """About what a run's score would be under its own prior, by the gain of a few test examples: nats, and bits.
+
+    None where there is no likelihood, or the prior is the standard Normal.
+    """
+    if not score["nats"] or "gain" not in figures:
+        return None
+    nats = score["nats"] - figures["gain"]
+    return nats, score["bits"] * nats / score["nats"]
+
+
 def in_words(figures: dict) -> str:
-    """What the prior is, and what it is worth, in sentences."""
+    """What the prior is, and what it is worth, in sentences for whoever has never heard of it."""
     if figures.get("kind", "StandardNormal") == "StandardNormal":
-        return "Codes are drawn from the standard Normal."
-    apart, said = figures["told apart"], [f"Codes are drawn from {figures['says']}."]
+        return "Each sample starts from a code, a few numbers drawn from the standard Normal."
+    apart, gain = figures["told apart"], figures["gain"]
+    said = ["Each sample starts from a code, a few numbers drawn from a prior that was fitted to the codes of "
+            f"training examples: {figures['says']}."]
     if apart is not None:
-        said.append(f"A classifier tells them from codes of held-out examples in {apart['prior']:.0%} of cases (from "
-                    f"the standard Normal: {apart['normal']:.0%}; codes of training examples: {apart['training']:.0%}; "
-                    "chance: 50%).")
-    said.append(f"With this prior a test example is likelier by {figures['gain']:.1f} ± {figures['error']:.1f} nats.")
+        said.append("A classifier that has to tell codes of held-out examples from drawn ones is right in "
+                    f"{apart['prior']:.0%} of cases (50% is chance). Without that prior, with codes from the standard "
+                    f"Normal, it is right in {apart['normal']:.0%}; with codes of training examples in "
+                    f"{apart['training']:.0%}.")
+    more = "likelier" if gain > 0 else "less likely"
+    said.append(f"A test example is {more} under the prior than under the standard Normal by {abs(gain):.1f} ± "
+                f"{figures['error']:.1f} nats (one nat: 2.7 times).")
     return " ".join(said)

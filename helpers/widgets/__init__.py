@@ -7,7 +7,8 @@ from helpers.widgets.colours import ColourNamer
 from helpers.widgets.drawing import LetterCanvas, alphabet_of
 from helpers.widgets.explorer import Directions, Explorer, Sliders, png
 from helpers.widgets.instrument import InstrumentDesigner, spectrogram_png
+from helpers.widgets.ordering import OrderForm
 from helpers.widgets.typeface import FontSaver, TypefaceDesigner
 
-__all__ = ["ColourNamer", "Directions", "Explorer", "FontSaver", "InstrumentDesigner", "LetterCanvas", "Sliders",
-           "TypefaceDesigner", "alphabet_of", "png", "spectrogram_png"]
+__all__ = ["ColourNamer", "Directions", "Explorer", "FontSaver", "InstrumentDesigner", "LetterCanvas", "OrderForm",
+           "Sliders", "TypefaceDesigner", "alphabet_of", "png", "spectrogram_png"]

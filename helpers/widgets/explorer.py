@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from helpers.models import VAE
+from helpers.models.prior import FlowPrior, Prior
+from helpers.widgets import ordering
 
 Directions = Sequence[tuple[str, ArrayLike]]  # a name and a vector (K,) each
 
@@ -70,16 +72,23 @@ class Explorer:
 class Sliders:
     """A code as sliders: one for each of the ``directions``, (name, vector (K,)), from -3 to 3 around ``centre`` (K,).
 
-    A length of 1 along a vector should be one standard deviation of real codes. Subclasses implement
-    ``redraw()`` and put what they show into ``self.below``.
+    A length of 1 along a vector should be one standard deviation of real codes. Subclasses implement ``redraw()`` and
+    ``measured()``, and put what they show into ``self.below``.
+
+    prior: what "surprise me" draws a code from; sliders then go on from it. If it was told ``traits``, there is a form
+    that orders some; they are the first of ``TRAITS`` unless they are named. Without a prior, sliders move at random.
     """
 
-    def __init__(self, model: VAE, directions: Directions, centre: ArrayLike | None = None):
+    TRAITS: tuple[str, ...] = ()  # what is measured
+
+    def __init__(self, model: VAE, directions: Directions, centre: ArrayLike | None = None, prior: Prior | None = None,
+                 traits: Sequence[str] | None = None):
         import ipywidgets as widgets
 
-        self.model = model
+        self.model, self.prior = model, prior
         self.vectors = torch.stack([torch.as_tensor(v, dtype=torch.float32) for _, v in directions])  # (S, K)
         self.centre = torch.zeros(model.code) if centre is None else torch.as_tensor(centre, dtype=torch.float32)
+        self.start = self.centre  # where the sliders start from: the middle, or a draw
         layout = widgets.Layout(width="360px")
         self.sliders = [
             widgets.FloatSlider(0, min=-3, max=3, step=0.1, description=name, continuous_update=True, layout=layout)
@@ -91,13 +100,19 @@ class Sliders:
         self._quiet = False
         for slider in self.sliders:
             slider.observe(lambda change: self._changed(), names="value")
-        self.random.on_click(lambda button: self.set(np.random.default_rng().normal(size=len(self.sliders))))
-        self.reset.on_click(lambda button: self.set(np.zeros(len(self.sliders))))
+        self.random.on_click(lambda button: self.surprise())
+        self.reset.on_click(lambda button: self.back())
+        self.form: ordering.OrderForm | None = None
+        if prior is not None:
+            traits = self.TRAITS[: getattr(prior, "condition", 0)] if traits is None else traits
+            ordering.check(prior, model.code, traits, self.TRAITS)
+            if isinstance(prior, FlowPrior) and traits:
+                self.form = ordering.OrderForm(prior, traits, self.place, self.measured)
 
     @property
     def code(self) -> torch.Tensor:
         """The code that the sliders stand for: (1, K)."""
-        return (self.centre + torch.tensor([s.value for s in self.sliders]) @ self.vectors)[None]
+        return (self.start + torch.tensor([s.value for s in self.sliders]) @ self.vectors)[None]
 
     def set(self, values: Iterable[float]) -> None:
         """Move all sliders, and draw once."""
@@ -105,14 +120,40 @@ class Sliders:
         for slider, value in zip(self.sliders, values, strict=True):
             slider.value = float(np.clip(value, -3, 3))
         self._quiet = False
-        self.redraw()
+        self._changed()
+
+    def place(self, code: torch.Tensor) -> None:
+        """Show a code (K,), with all sliders in their middle."""
+        self.start = code
+        self.set(np.zeros(len(self.sliders)))
+
+    def surprise(self) -> None:
+        """A code from the prior, to which nothing is told; without one, sliders at random."""
+        if self.form is not None:
+            self.form.draw([None] * len(self.form.traits))
+        elif self.prior is not None:
+            self.place(self.prior.sample(1, None, ordering.fresh())[0])
+        else:
+            self.set(np.random.default_rng().normal(size=len(self.sliders)))
+
+    def back(self) -> None:
+        """The middle again."""
+        if self.form is not None:
+            self.form.forget()
+        self.place(self.centre)
 
     def _changed(self):
         if not self._quiet:
             self.redraw()
+            if self.form is not None:
+                self.form.tell()
 
     def redraw(self) -> None:
         """Show what the code stands for."""
+        raise NotImplementedError
+
+    def measured(self) -> dict[str, float]:
+        """The ``TRAITS`` of what is shown."""
         raise NotImplementedError
 
     def show(self) -> Any:
@@ -121,4 +162,5 @@ class Sliders:
 
         half = (len(self.sliders) + 1) // 2
         columns = widgets.HBox([widgets.VBox(self.sliders[:half]), widgets.VBox(self.sliders[half:])])
-        return widgets.VBox([columns, widgets.HBox([self.random, self.reset]), *self.below])
+        form = [] if self.form is None else [self.form.box]
+        return widgets.VBox([columns, widgets.HBox([self.random, self.reset]), *form, *self.below])

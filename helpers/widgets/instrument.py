@@ -3,7 +3,7 @@
 import io
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,14 @@ import torch
 from numpy.typing import ArrayLike
 
 from helpers import export, sound, synthesis
+from helpers.data import notes
 from helpers.disk import DiskError
 from helpers.errors import DataError
 from helpers.models import SetVAE
+from helpers.models.prior import Prior
 from helpers.widgets.explorer import Directions, Sliders
+
+MIDDLE_C = 60  # the note whose traits are measured, as for the shipped prior
 
 
 def spectrogram_png(log_magnitude: ArrayLike, height: int = 260, times: int = 2) -> bytes:
@@ -35,15 +39,17 @@ class InstrumentDesigner(Sliders):
 
     model: a VAE of instruments, as in the lesson Audio: play a new instrument. tune: (pitch, beats) each, None for a
     rest; ``first`` is the pitch of label 0. The patch, see :func:`helpers.export.sfz`, goes into a new folder in
-    ``folder``.
+    ``folder``. prior and traits: see :class:`Sliders`.
     """
+
+    TRAITS = ("brightness", "attack", "decay")
 
     def __init__(self, model: SetVAE, directions: Directions, centre: ArrayLike | None = None,
                  tune: Iterable[tuple[int | None, float]] = ((60, 1), (64, 1), (67, 2)), first: int = 48,
-                 folder: str | os.PathLike = "."):
+                 folder: str | os.PathLike = ".", prior: Prior | None = None, traits: Sequence[str] | None = None):
         import ipywidgets as widgets
 
-        super().__init__(model, directions, centre)
+        super().__init__(model, directions, centre, prior, traits)
         self.tune, self.first, self.folder = list(tune), first, Path(folder)
         self.pitches = sorted({p for p, _ in self.tune if p is not None})
         self.picture, self.player = widgets.Image(format="png"), widgets.Box()
@@ -69,6 +75,10 @@ class InstrumentDesigner(Sliders):
         """Decode the code under the pitches of the tune, and draw their spectrograms side by side."""
         self.notes = self.decode(self.pitches)  # (pitches, frequencies, frames)
         self.picture.value = spectrogram_png(torch.cat(list(self.notes), dim=1))
+
+    def measured(self) -> dict[str, float]:
+        """The traits of the instrument's middle C."""
+        return synthesis.measure(self.decode([MIDDLE_C])[0], float(notes.frequency(MIDDLE_C)))
 
     def play(self) -> None:
         """Add up the harmonics of the notes, set the tune, and show a player that starts by itself."""

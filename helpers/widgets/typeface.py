@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from helpers.data import glyphs, strokes
 from helpers.disk import DiskError, free_name, write_new
 from helpers.errors import DataError
 from helpers.models import SetVAE
+from helpers.models.prior import Prior
 from helpers.plotting import montage
 from helpers.widgets.explorer import Directions, Sliders, png
 
@@ -53,14 +54,17 @@ class TypefaceDesigner(Sliders):
     """Sliders that redraw an alphabet; a field that sets a word in it; buttons that save it as pictures and as a font.
 
     model: a VAE of fonts, as in the lesson Images: draw a new typeface. directions: (name, vector) each, see
-    :class:`Sliders`.
+    :class:`Sliders`, and for prior and traits.
     """
 
+    TRAITS = ("weight", "slant", "width", "x-height", "serif", "contrast")
+
     def __init__(self, model: SetVAE, directions: Directions, centre: ArrayLike | None = None,
-                 word: str = "From Encoder to Generator", folder: str | os.PathLike = "."):
+                 word: str = "From Encoder to Generator", folder: str | os.PathLike = ".", prior: Prior | None = None,
+                 traits: Sequence[str] | None = None):
         import ipywidgets as widgets
 
-        super().__init__(model, directions, centre)
+        super().__init__(model, directions, centre, prior, traits)
         self.folder = Path(folder)
         self.sheet, self.line = widgets.Image(format="png"), widgets.Image(format="png")
         self.word = widgets.Text(word, description="set", layout=widgets.Layout(width="360px"))
@@ -77,6 +81,10 @@ class TypefaceDesigner(Sliders):
         large = glyphs.enlarge(self.alphabet, times=2)  # (62, 56, 56)
         self.sheet.value = png(montage(large, columns=31, shape=large.shape[1:], gap=0))
         self.draw_word()
+
+    def measured(self) -> dict[str, float]:
+        """The traits of the alphabet that is shown."""
+        return glyphs.measure(self.alphabet)
 
     def draw_word(self) -> None:
         """Set the text of the field in the present alphabet."""
