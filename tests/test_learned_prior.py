@@ -11,7 +11,7 @@ from helpers import disk, sound, synthesis
 from helpers.build import restore
 from helpers.data import glyphs, notes
 from helpers.evaluation.two_sample import told_apart, told_by_trees
-from helpers.experiments import priors, settings, sweeps
+from helpers.experiments import orders, priors, settings, sweeps
 from helpers.models.prior import StandardNormal
 from helpers.priors import Codes
 
@@ -101,15 +101,100 @@ class TestBenches:
         assert priors.nats(StandardNormal(3), codes) == pytest.approx(3 * (-0.9189 - 5 / 2), abs=1.5)
 
 
-def test_the_file_of_the_priors_has_every_run():
-    rows = sweeps.load(settings.PRIORS.file)
+class TestStraightLines:
+    """Knobs in a world where traits really are a linear function of codes."""
+
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((4, 4))
+    z = rng.standard_normal((20_000, 4)) @ root.T + [1.0, 0.0, -2.0, 3.0]
+    slope = rng.standard_normal((4, 2))
+    knobs = orders.Knobs(z, 5 + z @ slope)
+
+    def test_every_draw_has_the_traits_that_are_ordered(self):
+        wanted = np.array([[6.0, 3.0], [4.0, 9.0]])
+        found = 5 + self.knobs.draw(wanted, np.random.default_rng(1)) @ self.slope
+        assert found == pytest.approx(wanted, abs=1e-6)
+
+    def test_draws_are_those_of_the_gaussian_given_the_traits(self):
+        """Its mean and covariance are known: m + S W (W' S W)^-1 (y - W' m), and S - S W (W' S W)^-1 W' S."""
+        mean, S, W = self.z.mean(axis=0), np.cov(self.z.T), self.slope
+        gain = S @ W @ np.linalg.inv(W.T @ S @ W)
+        wanted = np.array([6.0, 3.0])
+        found = self.knobs.draw(np.repeat(wanted[None], 20_000, axis=0), np.random.default_rng(1))
+        assert found.mean(axis=0) == pytest.approx(mean + gain @ (wanted - 5 - W.T @ mean), abs=0.05)
+        assert np.cov(found.T) == pytest.approx(S - gain @ W.T @ S, abs=0.1)
+
+
+def test_errors_are_in_deviations_of_each_trait():
+    came, wanted = np.array([[1.0, 0.0, 0.0], [3.0, 4.0, 0.0]]), np.zeros((2, 3))
+    found = orders.errors("notes-prior", came, wanted, spread=np.array([2, 4, 1]))
+    assert found == {"error": 0.5, "brightness": 1.0, "attack": 0.5, "decay": 0.0}
+
+
+class TestIntervals:
+    """A world where one number is code, letter and trait: z from N(0, 1), seen with noise, and then changed a little."""
+
+    def found(self, noise=0.5, change=0.0, draws=3000, residuals=None):
+        rng = np.random.default_rng(0)
+        z, truth = rng.standard_normal((draws, 1)), rng.standard_normal((400, 1))
+        x = truth + noise * rng.standard_normal((400, 1))
+        real = truth + change * rng.standard_normal((400, 1))
+        residuals = change * rng.standard_normal((500, 1)) if residuals is None else residuals
+        sigma = noise / orders.TEMPERATURE**0.5
+        shown, letter = (part[:, None].astype(np.float32) for part in (z, x))
+        return orders.intervals(shown, z, letter, real, residuals, sigma, np.ones(1), rng)
+
+    def test_nine_of_ten_hold_where_the_weights_are_right(self):
+        found = self.found()
+        assert found["held"] == pytest.approx(0.9, abs=0.04)
+        assert found["width"] == pytest.approx(2 * 1.645 * 0.2**0.5, rel=0.05)  # the posterior is N(0.8 x, 0.2)
+        assert found["error"] == pytest.approx(0.2**0.5 * (2 / np.pi) ** 0.5, rel=0.1)
+
+    def test_what_the_decoder_changes_must_be_added(self):
+        assert self.found(change=0.8)["held"] == pytest.approx(0.9, abs=0.04)
+        assert self.found(change=0.8, residuals=np.zeros((1, 1)))["held"] < 0.75
+
+    def test_few_draws_are_too_sure(self):
+        assert self.found(draws=5)["held"] < 0.8 and self.found(draws=5)["effective"] < 5
+        assert self.found()["effective"] > 500
+
+
+SWEEPS = [(settings.PRIORS, priors), (settings.ORDERS, orders)]
+
+
+@pytest.mark.parametrize("sweep, module", SWEEPS, ids=["priors", "orders"])
+def test_the_file_of_a_sweep_has_every_run(sweep, module):
+    rows = sweeps.load(sweep.file)
     assert not sweeps.failures(rows)
     found = {(str(row["setting"]), row["seed"]) for row in rows}
-    assert found == {(str(setting), seed) for setting in priors.SETTINGS for seed in settings.SEEDS}
-    made_by = json.loads(settings.PRIORS.file.read_text(encoding="utf-8"))["made by"]
-    assert made_by == sweeps.fingerprint(priors.train_one)
+    assert found == {(str(setting), seed) for setting in module.SETTINGS for seed in settings.SEEDS}
+    made_by = json.loads(sweep.file.read_text(encoding="utf-8"))["made by"]
+    assert made_by == sweeps.fingerprint(module.train_one)
+
+
+def test_tables_have_a_line_for_each_setting():
+    rows = sweeps.load(settings.PRIORS.file)
     for of in priors.BENCHES:
-        assert len(priors.table(rows, of).splitlines()) == 1 + sum(setting["of"] == of for setting in priors.SETTINGS)
+        lines = priors.table(rows, of).splitlines()
+        assert len(lines) == 1 + sum(setting["of"] == of for setting in priors.SETTINGS) and max(map(len, lines)) <= 120
+    for of in orders.OF:
+        assert len(orders.table(sweeps.load(settings.ORDERS.file), of).splitlines()) == 3 + len(orders.WEIGHTS)
+
+
+def test_a_row_of_the_priors_comes_out_again():
+    setting = {"of": "names", "prior": "gaussian"}
+    again, rows = priors.train_one(setting, 3), sweeps.load(settings.PRIORS.file)
+    for figure in ("copies", "bits", "trees", "distinct"):
+        assert again[figure] == pytest.approx(sweeps.figures(rows, setting, figure)[3], abs=0.02)
+
+
+def test_what_the_lesson_says_of_orders_stands_in_the_file():
+    rows = sweeps.load(settings.ORDERS.file)
+    for of in orders.OF:
+        flow = sweeps.figures(rows, {"of": of, "way": "flow"}, "error, w = 0.5")
+        assert flow.max() < 0.6 * sweeps.figures(rows, {"of": of, "way": "knobs"}, "error").min()
+    held = {prior: sweeps.figures(rows, {"of": "one letter", "way": prior}, "held, 4000 draws") for prior in ("normal", "flow")}
+    assert 0.87 < held["flow"].mean() < 0.93 and held["normal"].max() < 0.87
 
 
 def test_what_the_lesson_says_of_priors_stands_in_the_file():

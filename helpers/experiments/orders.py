@@ -24,7 +24,7 @@ OF = {"typefaces": "glyphs-prior", "instruments": "notes-prior"}
 WEIGHTS = (0.0, 0.5, 1.0, 2.0)  # of guidance
 TIMES = {"typefaces": 1, "instruments": 4}  # draws of each order
 LETTERS = "AGMRaegn"  # each is shown alone
-POOL = 4_000  # draws, of which those are kept that fit the letter
+DRAWS = (1_000, 4_000, 16_000)  # from the prior, of which those are kept that fit the letter
 COPIES = 24  # changed copies of each held-out font
 TEMPERATURE = 100.0  # the β of the shipped VAE
 
@@ -109,35 +109,47 @@ def letter(prior: str, seed: int) -> dict[str, float]:
 
     Draws from the prior are weighted by exp(log p(letter|z) / T) with T = β, as in
     :func:`helpers.models.resampling.answers`. What the decoder itself does to traits is added: the residual of an
-    alphabet of the validation fonts.
+    alphabet of the validation fonts. ``effective`` is the median of the effective numbers.
     """
     vae, codes = told("typefaces")
     train, copies = (codes[part]._replace(c=None) for part in ("train", "copies"))
     fitted: Any = fit_prior(prior, None, (train, copies), steps=priors.STEPS["typefaces"], seed=seed)
-    generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-    z = fitted.sample(POOL, generator=generator)
-    which = [glyphs.CHARACTERS.index(one) for one in LETTERS]
-    drawn = [priors.alphabets(vae, some) for some in z.split(500)]
-    shown = torch.as_tensor(np.concatenate([some[:, which] for some in drawn]))  # (POOL, 8, 784)
-    names = shipped.TRAITS["glyphs-prior"]
-    traits = np.array([[glyphs.measure(one)[trait] for trait in names] for some in drawn for one in some])
+    z = fitted.sample(DRAWS[-1], generator=torch.Generator().manual_seed(seed))
+    which, names = [glyphs.CHARACTERS.index(one) for one in LETTERS], shipped.TRAITS["glyphs-prior"]
+    shown, traits = [], []
+    for some in z.split(500):
+        alphabets = priors.alphabets(vae, some)
+        shown.append(alphabets[:, which])
+        traits += [[glyphs.measure(one)[trait] for trait in names] for one in alphabets]
     (x, real, _), (_, of_valid, rebuilt) = held_out("test"), held_out("valid")
-    residuals, sigma, spread = of_valid - rebuilt, sigma_of(vae), codes["train"].c.numpy().std(axis=0)
+    result: dict[str, float] = {}
+    for draws in DRAWS:
+        found = intervals(np.concatenate(shown)[:draws], np.array(traits)[:draws], x[:, which], real,
+                          of_valid - rebuilt, sigma_of(vae), codes["train"].c.numpy().std(axis=0),
+                          np.random.default_rng(seed))
+        result |= {f"{figure}, {draws} draws": value for figure, value in found.items()}
+    return result
+
+
+def intervals(shown: np.ndarray, traits: np.ndarray, x: np.ndarray, real: np.ndarray, residuals: np.ndarray,
+              sigma: float, spread: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    """Of draws, whose letters are ``shown`` (M, 8, 784) and whose traits are (M, T), those that fit one letter each of
+    x (N, 8, 784); how often the middle 90 % of their traits, with residuals (R, T), hold the ``real`` ones (N, T)."""
     hold, width, miss, effective = [], [], [], []
-    for k, column in enumerate(which):
-        squared = torch.cdist(torch.as_tensor(x[:, column]).float(), shown[:, k]).square().numpy()  # (N, POOL)
+    for k in range(x.shape[1]):
+        squared = torch.cdist(torch.as_tensor(x[:, k]).float(), torch.as_tensor(shown[:, k])).square().numpy()  # (N, M)
         log_w = -squared / (2 * sigma**2 * TEMPERATURE)
         weight = np.exp(log_w - log_w.max(axis=1, keepdims=True))
         weight /= weight.sum(axis=1, keepdims=True)
         effective.append(1 / (weight**2).sum(axis=1))
         for own, truth in zip(weight, real):
-            kept = traits[rng.choice(POOL, 600, p=own)]
+            kept = traits[rng.choice(len(traits), 600, p=own)]
             low, high = np.quantile(kept + residuals[rng.integers(len(residuals), size=600)], [0.05, 0.95], axis=0)
             hold.append((low <= truth) & (truth <= high))
             width.append((high - low) / spread)
             miss.append(np.abs(np.median(kept, axis=0) - truth) / spread)
-    return {"held": np.mean(hold), "width": np.mean(width), "error": np.mean(miss),
-            "effective": np.median(np.concatenate(effective))}
+    return {"held": float(np.mean(hold)), "width": float(np.mean(width)), "error": float(np.mean(miss)),
+            "effective": float(np.median(np.concatenate(effective)))}
 
 
 def sigma_of(vae: Any) -> float:
