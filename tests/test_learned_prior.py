@@ -89,6 +89,7 @@ class TestBenches:
         assert (x[c < 0] == 0).all() and ((c < 0) | (c == np.arange(62))).all()
         assert np.abs(x[0] - x[1]).max() > 0.5  # two copies of one font differ
         assert np.array_equal(priors.fresh_fonts("test", seed=1, each=2)[0], x)
+        assert len(priors.fresh_fonts("test", seed=1, part=20)[0]) == sum(40 // 20 for font in named)  # none ornamental
 
     def test_fresh_instruments_lie_outside_of_the_regions_held_out(self):
         x, c = priors.fresh_instruments(3, seed=1)
@@ -132,7 +133,7 @@ def test_errors_are_in_deviations_of_each_trait():
 
 
 class TestIntervals:
-    """A world where one number is code, letter and trait: z from N(0, 1), seen with noise, and then changed a little."""
+    """A world where one number is code, letter and trait: z from N(0, 1), seen with noise, then changed a bit."""
 
     def found(self, noise=0.5, change=0.0, draws=3000, residuals=None):
         rng = np.random.default_rng(0)
@@ -193,7 +194,8 @@ def test_what_the_lesson_says_of_orders_stands_in_the_file():
     for of in orders.OF:
         flow = sweeps.figures(rows, {"of": of, "way": "flow"}, "error, w = 0.5")
         assert flow.max() < 0.6 * sweeps.figures(rows, {"of": of, "way": "knobs"}, "error").min()
-    held = {prior: sweeps.figures(rows, {"of": "one letter", "way": prior}, "held, 4000 draws") for prior in ("normal", "flow")}
+    held = {way: sweeps.figures(rows, {"of": "one letter", "way": way}, "held, 4000 draws")
+            for way in ("normal", "flow")}
     assert 0.87 < held["flow"].mean() < 0.93 and held["normal"].max() < 0.87
 
 

@@ -274,7 +274,8 @@ def walks_in_so_many_steps(order):
         require(near(found, 1), f"with the velocity 1 everywhere, {steps} steps must add 1 to the noise: each step is "
                 "1 / steps long")
         times = sorted({round(t, 5) for t in asked})  # single precision is welcome
-        require(times[0] == asked[0] == 0 and round(1 - 1 / steps, 5) <= times[-1] <= 1 and steps <= len(times) <= 2 * steps + 1,
+        last = round(1 - 1 / steps, 5)
+        require(asked[0] == 0 and last <= times[-1] <= 1 and steps <= len(times) <= 2 * steps + 1,
                 "the first step begins at time 0, the last at 1 − 1 / steps; "
                 f"with steps = {steps} yours asks at {times}")
 
@@ -321,7 +322,7 @@ def draws_have_the_moments_of_the_codes(scaled_gaussian):
     codes = some_codes()
     drawn, _ = gave(scaled_gaussian, fair_noise(), codes[:3])
     require(near(drawn.std(axis=0, ddof=1), codes.std(dim=0), 1e-3), "the deviations of the draws are not those of the "
-            "codes (3 and 0.1 here): they were scaled before the fit, and must be scaled back")
+            "codes (3 and 0.1 here): where do the draws live, and where do the codes?")
     require(near(drawn.mean(axis=0), codes.mean(dim=0), 1e-3), "the mean of the draws must be that of the codes")
     require(near(np.corrcoef(drawn.T), np.corrcoef(codes.numpy().T), 1e-3),
             "the numbers of a draw must go together as those of a code do: `root` mixes them")

@@ -45,10 +45,10 @@ class Bench(NamedTuple):
 # --- typefaces ---------------------------------------------------------------------------------------
 
 
-def fresh_fonts(split: str, seed: int, each: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def fresh_fonts(split: str, seed: int, each: int | None = None, part: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Fonts of a split in changed copies that nobody has seen: distances (N, 62, 784), labels (N, 62), -1 if missing.
 
-    As many of each as there are in training, originals left out; ``each`` says another number.
+    As many of each as there are in training, originals left out, or one in ``part``; ``each`` says another number.
     """
     rng, x, c = np.random.default_rng(seed), [], []
     for _, file, alphabet, where in glyphs.FONTS:
@@ -57,7 +57,7 @@ def fresh_fonts(split: str, seed: int, each: int | None = None) -> tuple[np.ndar
         drawn = glyphs.draw_font(file, alphabet)
         here = [k for k, character in enumerate(glyphs.CHARACTERS) if character in drawn]
         fine = np.stack([drawn[glyphs.CHARACTERS[k]] for k in here])
-        for _ in range(each or (10 if alphabet in glyphs.ORNAMENTAL else 40)):
+        for _ in range(each or (10 if alphabet in glyphs.ORNAMENTAL else 40) // part):
             fields, labels = np.zeros((62, 784), np.float32), np.full(62, -1)
             fields[here], labels[here] = glyphs.unbroken(fine, rng).reshape(len(here), -1), here
             x.append(fields)
