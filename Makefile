@@ -46,7 +46,7 @@ notebooks: venv  ## execute and save all notebooks, or some: NB=notebooks/03_*.i
 pretrained: venv  ## train the models in data/pretrained again (half an hour)
 	$(RUN) tools/pretrained.py
 
-sweep: venv  ## finish the sweeps in data/; anew with ARGS=--again (half an hour)
+sweep: venv  ## finish the sweeps in data/; anew with ARGS=--again (an hour and a half)
 	nice $(RUN) tools/sweep.py $(ARGS)
 
 bench: venv  ## measure speed: ours in NumPy against the same in PyTorch

@@ -200,7 +200,7 @@ WRITERS = {
 }
 # Modules that write, and which of the above walks there; downloads have a server, and a test in test_downloads.py.
 WALKED = {
-    "helpers/runs/run.py": "fit, images", "helpers/runs/sheets.py": "sample",
+    "helpers/runs/fitting.py": "fit, images", "helpers/runs/sheets.py": "sample",
     "helpers/checkpoints/store.py": "a checkpoint",
     "helpers/checkpoints/signing.py": "a signature", "helpers/experiments/sweeps.py": "a sweep",
     "helpers/evaluation/board.py": "the board", "helpers/plotting.py": "a figure", "helpers/data/cache.py": "the cache",
