@@ -13,7 +13,7 @@ from collections.abc import Callable
 DONE, USAGE, DATA, TRAINING, RUN, STOPPED = 0, 2, 3, 4, 5, 130
 CODES = """exit codes: 0 done, 2 wrong usage, 3 the data cannot be used, 4 training went wrong (or nothing could be
 written), 5 the run cannot be read or continued, 130 stopped by Ctrl-C"""
-PRIORS = ("normal", "gaussian", "mixture", "flow")
+PRIORS = ("normal", "gaussian", "mixture", "flow")  # helpers.priors.KINDS, which is slow to import
 PROCESSES = "several processes: torchrun --nproc-per-node=2 -m helpers fit …"
 
 
@@ -210,8 +210,7 @@ def _sample(given):
 
     torch.set_num_threads(1)
     run = runs.load(given.run)
-    options = {"prior": given.prior} if given.prior else {}
-    samples = run.sample(given.n, given.label, torch.Generator().manual_seed(given.seed), **options)
+    samples = run.sample(given.n, given.label, torch.Generator().manual_seed(given.seed), given.prior)
     own = senses.sense(run.kind)
     if own.PRINTED and given.out is None:
         [printed] = own.files(samples.x, samples.labels).values()

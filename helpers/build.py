@@ -25,7 +25,7 @@ from helpers.models.families.masked_text import MaskedText
 from helpers.models.families.matching import FlowMatching
 from helpers.models.families.rbm import RBM
 from helpers.models.language import Language
-from helpers.models.prior import FittedGaussian, FlowPrior, Mixture, StandardNormal
+from helpers.models.prior import FlowPrior, Mixture, StandardNormal
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
 from helpers.training import ramp
@@ -159,7 +159,7 @@ PARTS: dict[str, Callable[..., nn.Module]] = {
     for part in (VAE, SetVAE, images.MLPEncoder, images.MLPDecoder, images.ConvEncoder, images.ConvDecoder,
                  images.ConditionalEncoder, images.ConditionalDecoder, images.Reader, sounds.SpectrogramEncoder,
                  sounds.SpectrogramDecoder, texts.GRULanguageModel, texts.Transformer, texts.TextEncoder,
-                 texts.TextDecoder, MADE, RBM, StandardNormal, FittedGaussian, Mixture, FlowPrior)
+                 texts.TextDecoder, MADE, RBM, StandardNormal, Mixture, FlowPrior)
 }
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from helpers import training
 from helpers.data.dataset import Dataset
 from helpers.models import contract
-from helpers.models.prior import FittedGaussian, FlowPrior, Mixture, Prior, StandardNormal, best_mixture
+from helpers.models.prior import FlowPrior, Mixture, Prior, StandardNormal, best_mixture
 
 KINDS = ("normal", "gaussian", "mixture", "flow")
 MOST = 5_000  # codes that a mixture is fitted to
@@ -122,7 +122,7 @@ def _gaussians(kind: str, train: Codes, valid: Codes, labels: int, seed: int) ->
     times = max(1, min(5, MOST // len(few.mean)))
     z, c = few.drawn(times, seed), few.told(times) if labels else None
     if kind == "gaussian":
-        return FittedGaussian(z.shape[1]).fit(z).eval()
+        return Mixture(z.shape[1], 1).fit(z).eval()
     held_out, told = valid.drawn(5, seed + 1), valid.told(5) if labels else None
     return best_mixture(z, c, held_out, told, labels, seed=seed).eval()
 

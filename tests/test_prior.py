@@ -13,10 +13,10 @@ from helpers import checkpoints
 from helpers.build import restore
 from helpers.data import digits
 from helpers.disk import PRETRAINED
-from helpers.models.prior import FittedGaussian, FlowPrior, Mixture, StandardNormal, best_mixture
+from helpers.models.prior import FlowPrior, Mixture, StandardNormal, best_mixture
 from helpers.models.sets import SetVAE
 from helpers.models.vae import VAE
-from helpers.priors import Codes, density, fit_prior, posteriors, replace
+from helpers.priors import Codes, density, fit_prior, plain, posteriors, replace
 
 CENTRES = torch.tensor([[4.0, 1.0], [-2.0, -1.0]])
 SPREAD = torch.tensor([0.5, 0.2])  # of numbers of a code around the centre of its label: far from 1, and unequal
@@ -50,7 +50,7 @@ def integral(prior, c=None, **options):
 
 def test_densities_integrate_to_one(flow):
     z = codes(2000).drawn()
-    for prior in (StandardNormal(2), FittedGaussian(2).fit(z), mixture(0)):
+    for prior in (StandardNormal(2), Mixture(2, 1).fit(z), mixture(0)):
         assert integral(prior) == pytest.approx(1, abs=3e-3)
     for c in (0, 1, None):
         assert integral(mixture(), c) == pytest.approx(1, abs=3e-3)
@@ -77,7 +77,7 @@ def test_samples_lie_where_codes_lie(flow):
             assert z.std(dim=0).numpy() == pytest.approx(SPREAD.numpy(), rel=0.15 if prior is not flow else 0.4)
         z = prior.sample(2000, generator=torch.Generator().manual_seed(0))
         assert 0.17 < (z[:, 0] < 1).float().mean() < 0.33  # without a label: as often as they came
-    z = FittedGaussian(2).fit(codes(4000).drawn()).sample(20_000, generator=torch.Generator().manual_seed(0))
+    z = Mixture(2, 1).fit(codes(4000).drawn()).sample(20_000, generator=torch.Generator().manual_seed(0))
     np.testing.assert_allclose(np.cov(z.T), np.cov(codes(4000).drawn().T), atol=0.15)
 
 
@@ -205,7 +205,7 @@ def linear():
 
 
 def other_prior():
-    prior = FittedGaussian(2).double()
+    prior = Mixture(2, 1).double()
     prior.mean.copy_(torch.tensor([0.7, -0.4]).expand(1, 1, 2))
     prior.root.copy_(torch.tensor([[0.8, 0.0], [0.3, 0.5]]).expand(1, 1, 2, 2))
     return prior
@@ -237,11 +237,12 @@ def test_samples_come_from_the_prior_or_the_old_way(linear):
     S = linear.prior.root[0, 0] @ linear.prior.root[0, 0].T
     np.testing.assert_allclose(x.mean(dim=0), W @ linear.prior.mean[0, 0], atol=0.05)
     np.testing.assert_allclose(np.cov(x.T), (W @ S @ W.T).numpy() + SIGMA**2 * np.eye(3), atol=0.12)
-    old = linear.sample(20_000, generator=g(), prior="normal")
+    own = linear.prior
+    with plain(linear):
+        old = linear.sample(20_000, generator=g())
+    assert linear.prior is own
     np.testing.assert_allclose(np.cov(old.T), (W @ W.T).numpy() + SIGMA**2 * np.eye(3), atol=0.2)
     torch.testing.assert_close(old, VAE(Guess(), Line(), code=2).double().sample(20_000, generator=g()))
-    with pytest.raises(ValueError, match="'normal'"):
-        linear.sample(2, prior="flow")
 
 
 @pytest.mark.parametrize("kind", ["normal", "gaussian", "mixture", "flow"])

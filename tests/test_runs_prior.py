@@ -11,11 +11,11 @@ import torch
 import samples as made
 from comparing import refused, same, weights
 from helpers import checkpoints, priors, runs, senses
-from helpers.__main__ import main
+from helpers.__main__ import PRIORS, main
 from helpers.build import build, plan
 from helpers.data import Dataset
 from helpers.data.dataset import DataError
-from helpers.models.prior import FittedGaussian, FlowPrior, Mixture, StandardNormal
+from helpers.models.prior import FlowPrior, Mixture, StandardNormal
 from helpers.runs import cards, codes
 
 LEAVES, VILLAGES = made.SAMPLES / "leaves", made.SAMPLES / "villages.txt"
@@ -63,6 +63,8 @@ def test_a_run_draws_from_its_prior_and_the_old_way(flow):
     with priors.plain(again.model):
         np.testing.assert_allclose(again.sample(6, generator=g()).x, plain, atol=1e-6)
     assert isinstance(again.model.prior, FlowPrior)
+    with pytest.raises(ValueError, match="'normal'"):
+        flow.sample(2, prior="flow")
 
 
 def test_what_the_prior_is_worth_is_measured_and_said(flow):
@@ -95,7 +97,7 @@ def test_both_scores_are_reported(flow):
 def test_the_gain_is_that_of_the_bounds(data):
     """Under a prior that is the standard Normal by another name, nothing; under one that is far off, what it costs."""
     model = build(data, code=3, channels=4, hidden=16).eval()
-    priors.replace(model, FittedGaussian(3))
+    priors.replace(model, Mixture(3, 1))
     found = codes.measure(model, data)
     assert found["gain"] == pytest.approx(0, abs=1e-4) and found["error"] < 1e-4
     model.prior.mean += 3.0
@@ -211,7 +213,7 @@ def test_texts_and_sounds_with_codes_have_priors_too(tmp_path):
     assert run.report["prior"]["says"] and len(run.sample(3).x) == 3
     sounds = senses.read(made.SAMPLES / "strokes", size=0.25)
     run = runs.fit(sounds, tmp_path / "sounds", epochs=1, k=2, quiet=True, rank=2, hidden=16, code=2, prior="gaussian")
-    assert isinstance(run.model.prior, FittedGaussian) and len(run.sample(2).x) == 2
+    assert run.model.prior.plan["components"] == 1 and len(run.sample(2).x) == 2
     assert plan(sounds, code=2)["shared"] == run.model.plan["shared"]
 
 
@@ -224,4 +226,4 @@ def test_from_the_command_line(tmp_path, capsys):
     for name, more in (("own", []), ("plain", ["--prior", "normal"])):
         assert main(["sample", str(out), "-n", "4", "--out", str(tmp_path / name), *more]) == 0
     assert (tmp_path / "own.png").read_bytes() != (tmp_path / "plain.png").read_bytes()
-    assert main([*given[:-1], "vamp"]) == 2
+    assert main([*given[:-1], "vamp"]) == 2 and PRIORS == priors.KINDS

@@ -107,8 +107,8 @@ def held_out(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def letter(prior: str, seed: int) -> dict[str, float]:
     """How often the 90 % intervals of the traits of an alphabet hold, if one letter of it is known.
 
-    Draws from the prior are weighted by exp(log p(letter|z) / T) with T = β, as in
-    :func:`helpers.models.resampling.answers`. What the decoder itself does to traits is added: the residual of an
+    Draws from the prior are weighted by exp(log p(letter|z) / T) with T = β, by
+    importance resampling (Rubin, 1987). What the decoder itself does to traits is added: the residual of an
     alphabet of the validation fonts. ``effective`` is the median of the effective numbers.
     """
     vae, codes = told("typefaces")

@@ -22,6 +22,7 @@ from helpers.data.colours import parts
 from helpers.evaluation.two_sample import told_apart, told_by_trees
 from helpers.experiments import sweeps
 from helpers.models.prior import FlowPrior, Prior
+from helpers.models.texts import bits_per_character
 from helpers.priors import Codes, fit_prior, posteriors
 
 ALPHABETS, INSTRUMENTS, DRAWN = 256, 400, 400  # alphabets and instruments that are judged; codes drawn, at least
@@ -184,11 +185,8 @@ def names() -> Bench:
 
 def bits(vae: Any, prior: Prior, x: Tensor, c: Tensor, k: int = 50) -> float:
     """The importance-weighted bound of texts x (N, T) with another prior, from k codes each: bits per character."""
-    q, generator = vae.posterior(x, c), torch.Generator().manual_seed(0)
-    z = q.mean + q.stddev * torch.randn(k, *q.mean.shape, generator=generator)  # (k, N, K)
-    log_prior = log_p(prior, z.flatten(0, 1)).view(k, -1)
-    found = torch.stack([vae.log_likelihood(some, x, c) - q.log_prob(some).sum(dim=1) for some in z]) + log_prior
-    return -((found.logsumexp(dim=0) - math.log(k)).sum() / (x != 0).sum() / math.log(2)).item()
+    vae.prior, vae.k = prior, k
+    return bits_per_character(vae.log_prob(x, c, torch.Generator().manual_seed(0)), x)
 
 
 # --- all of them -------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class Mixture(Prior):
         self.K, self.components, self.labels, C = K, components, labels, max(1, labels)
         self.plan = {"model": "Mixture", "K": K, "components": components, "labels": labels}
         own = " for each label" if labels else ""
-        self.says = f"a mixture of {components} Gaussians{own}" if components > 1 else f"one Gaussian{own}, fitted"
+        self.says = f"a mixture of {components} Gaussians{own}" if components > 1 else f"one Gaussian{own}"
         self.register_buffer("log_share", torch.full((C,), -math.log(C)))  # of each label
         self.register_buffer("log_weight", torch.full((C, components), -math.log(components)))
         self.register_buffer("mean", torch.zeros(C, components, K))
@@ -134,14 +134,6 @@ def gaussians(z: np.ndarray, components: int, least: float, seed: int = 0) -> tu
         return np.ones(1), z.mean(axis=0)[None], covariance[None]
     found = GaussianMixture(components, reg_covar=least, random_state=seed).fit(z)
     return found.weights_, found.means_, found.covariances_
-
-
-class FittedGaussian(Mixture):
-    """One Gaussian with a full covariance, whatever the label."""
-
-    def __init__(self, K: int):
-        super().__init__(K, 1)
-        self.plan = {"model": "FittedGaussian", "K": K}
 
 
 class FlowPrior(Prior):
@@ -223,7 +215,8 @@ def best_mixture(z: Tensor, c: Tensor | None, valid: Tensor, c_valid: Tensor | N
     How many Gaussians it has is tried out, and, where there are labels c (N,), whether each label has its own. More of
     them must help by more than chance would, a standard error; they are tried as long as they do.
     """
-    best, known = Mixture(z.shape[1], 1).to(z.device, z.dtype).fit(z), valid.new_full((len(valid),), -math.inf)
+    best = Mixture(z.shape[1], 1).to(z.device, z.dtype).fit(z)
+    known = best.log_prob(valid, c_valid)
     for own in sorted({0, labels}):
         smallest = len(z) if not own or c is None else int(c.bincount(minlength=labels).min())
         for J in components:
@@ -232,7 +225,7 @@ def best_mixture(z: Tensor, c: Tensor | None, valid: Tensor, c_valid: Tensor | N
             found = Mixture(z.shape[1], J, own).to(z.device, z.dtype).fit(z, c, seed)
             log_p = found.log_prob(valid, c_valid)
             gain = log_p - known
-            if gain.mean() > (0 if known.isinf().any() else gain.std() / math.sqrt(len(gain))):
+            if gain.mean() > gain.std() / math.sqrt(len(gain)):
                 best, known = found, log_p
             elif J > 2:  # the second may do nothing where the fifth helps
                 break

@@ -66,10 +66,10 @@ class SetVAE(VAE):
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None, mean: bool = False,
-               prior: str | None = None, guidance: float = 0.0, **options: Any) -> Tensor:
+               guidance: float = 0.0, **options: Any) -> Tensor:
         """n sets, (n, M, …), each from one code drawn from the prior, under the conditions c, (M,) or (n, M)."""
         c = c.expand(n, -1)
-        z = self.draw_codes(n, c, generator, prior, guidance)
+        z = self.prior.sample(n, None, generator, guidance=guidance)
         if self.autoregressive:
             z, c_all = z.repeat_interleave(c.shape[1], dim=0), c.flatten()
             return self.decoder.generate(z, c_all, generator, **options).unflatten(0, c.shape)

@@ -57,15 +57,6 @@ class VAE(nn.Module):
         """What of a condition c the prior is told: all of it."""
         return c
 
-    def draw_codes(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None,
-                   prior: str | None = None, guidance: float = 0.0) -> Tensor:
-        """n codes (n, K) from the prior; prior="normal" draws from the standard Normal instead."""
-        if prior not in (None, "normal"):
-            raise ValueError(f"prior is {prior!r}; say 'normal', or leave it out for the model's own prior.")
-        like = next(self.parameters())
-        own = self.prior if prior is None else StandardNormal(self.code).to(like.device, like.dtype)
-        return own.sample(n, self.told(c), generator, guidance=guidance)
-
     def posterior(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         """q(z|x, c): a distribution over codes (N, K)."""
         return self.encoder(x, c)
@@ -138,13 +129,13 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None, mean: bool = False,
-               prior: str | None = None, guidance: float = 0.0, **options: Any) -> Tensor:
+               guidance: float = 0.0, **options: Any) -> Tensor:
         """n examples from codes drawn from the prior; with ``mean``, what the decoder expects, not a draw.
 
-        prior="normal" draws codes from the standard Normal, whatever the model's prior; guidance is for a prior that
-        knows it. Other options, such as a temperature, are for decoders that write symbol after symbol.
+        guidance is for a prior that knows it. Other options, such as a temperature, are for decoders that write symbol
+        after symbol.
         """
-        z = self.draw_codes(n, c, generator, prior, guidance)
+        z = self.prior.sample(n, self.told(c), generator, guidance=guidance)
         if self.autoregressive:
             return self.decoder.generate(z, c, generator, **options)
         p = self.decode(z, c)

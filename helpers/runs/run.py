@@ -3,6 +3,7 @@
 ``helpers.runs.fitting`` makes it; ``load`` opens it again.
 """
 
+import contextlib
 import functools
 import json
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 
-from helpers import senses, training
+from helpers import priors, senses, training
 from helpers.build import restore
 from helpers.checkpoints import CheckpointError
 from helpers.data.dataset import DataError, Dataset
@@ -65,17 +66,20 @@ class Run:
         return data
 
     def sample(self, n: int = 16, label: str | int | None = None, generator: torch.Generator | None = None,
-               **options: Any) -> sheets.Samples:
+               prior: str | None = None, **options: Any) -> sheets.Samples:
         """n samples, of one label (its name or number), or of all in turn, from the same noise under each.
 
-        options: those of the model, such as ``temperature``, or ``prior="normal"`` for codes from the standard Normal
-        whatever the run's prior. Unless they say otherwise, images and spectrograms are
-        what the decoder expects, without the noise of its likelihood, and texts are drawn at a temperature of 0.8.
+        prior: "normal" draws codes from the standard Normal, whatever the run's prior. options: those of the model,
+        such as ``temperature``. Unless they say otherwise, images and spectrograms are what the decoder expects,
+        without the noise of its likelihood, and texts are drawn at a temperature of 0.8.
         """
+        if prior not in (None, "normal"):
+            raise ValueError(f"prior is {prior!r}; say 'normal', or leave it out for the run's own prior.")
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         own = senses.sense(self.kind)
         number = None if label is None else sheets.label_number(label, self.names)
-        x, c = sheets.draw(self.model, n, self.model.plan["labels"], number, generator, **{**own.SAMPLING, **options})
+        with priors.plain(self.model) if prior else contextlib.nullcontext():
+            x, c = sheets.draw(self.model, n, self.model.plan["labels"], number, generator, **own.SAMPLING | options)
         return sheets.Samples(own.present(x, self.card), None if c is None else [self.names[k] for k in c])
 
     def score(self, k: int = 50, split: str = "test", data: Dataset | None = None) -> dict:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import ArrayLike
 
 from helpers import export, sound, synthesis
-from helpers.data import notes
 from helpers.disk import DiskError
 from helpers.errors import DataError
 from helpers.models import SetVAE
@@ -78,7 +77,7 @@ class InstrumentDesigner(Sliders):
 
     def measured(self) -> dict[str, float]:
         """The traits of the instrument's middle C."""
-        return synthesis.measure(self.decode([MIDDLE_C])[0], float(notes.frequency(MIDDLE_C)))
+        return synthesis.measure(self.decode([MIDDLE_C])[0], synthesis.hertz(MIDDLE_C))
 
     def play(self) -> None:
         """Add up the harmonics of the notes, set the tune, and show a player that starts by itself."""
