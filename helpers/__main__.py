@@ -1,5 +1,7 @@
 """python -m helpers fit | sample | info: train a model on your own data, draw from it, and see what it is.
 
+For the room: preflight looks at this computer, grade at learners' notebooks.
+
 PyTorch is imported only when there is something to compute, so that the help comes at once.
 """
 
@@ -10,9 +12,9 @@ import sys
 import time
 from collections.abc import Callable
 
-DONE, USAGE, DATA, TRAINING, RUN, STOPPED = 0, 2, 3, 4, 5, 130
+DONE, USAGE, DATA, TRAINING, RUN, MEND, STOPPED = 0, 2, 3, 4, 5, 6, 130
 CODES = """exit codes: 0 done, 2 wrong usage, 3 the data cannot be used, 4 training went wrong (or nothing could be
-written), 5 the run cannot be read or continued, 130 stopped by Ctrl-C"""
+written), 5 the run cannot be read or continued, 6 preflight found something to mend, 130 stopped by Ctrl-C"""
 PRIORS = ("normal", "gaussian", "mixture", "flow")  # helpers.priors.KINDS, which is slow to import
 PROCESSES = "several processes: torchrun --nproc-per-node=2 -m helpers fit …"
 
@@ -48,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"example: python -m helpers fit data/samples/leaves --size 48 --out leaves --minutes 2\n\n{CODES}",
         formatter_class=plain,
     )
-    commands = top.add_subparsers(dest="command", metavar="fit | sample | info", required=True)
+    commands = top.add_subparsers(dest="command", metavar="fit | sample | info | preflight | grade", required=True)
 
     def command(name, says, example):
         return commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", formatter_class=plain,
@@ -97,6 +99,15 @@ def parser() -> argparse.ArgumentParser:
 
     info = command("info", "say what a run is: its data, its figures, its limits", "info leaves")
     info.add_argument("run", metavar="RUN", help="the folder that fit has made")
+
+    preflight = command("preflight", "say whether the lessons will run on this computer, and if not, what to do",
+                        "preflight")
+    preflight.add_argument("--explain", metavar="CODE", help="only say what a code that preflight has printed means")
+
+    grade = command("grade", "run learners' notebooks, and say which exercises pass", "grade class/*.ipynb --out t.csv")
+    grade.add_argument("notebooks", metavar="NOTEBOOK", nargs="+", help="lessons that learners have worked in")
+    grade.add_argument("--out", metavar="FILE", help="write the table there, as CSV; otherwise it is printed")
+    grade.add_argument("--limit", metavar="S", type=positive(float), default=300, help="seconds for a notebook (300)")
     return top
 
 
@@ -110,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said what was wrong, or has shown the help
         return int(stop.code or DONE)
     try:
-        code = {"fit": _fit, "sample": _sample, "info": _info}[given.command](given)
+        code = COMMANDS[given.command](given)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -239,6 +250,25 @@ def _info(given):
     runs.load(given.run).describe()
     return DONE
 
+
+def _preflight(given):
+    from helpers.workshop import preflight
+
+    try:
+        return DONE if preflight.run(given.explain) else MEND
+    except ValueError as error:  # not left to _answer, which imports what may be missing
+        _complain(str(error))
+        return USAGE
+
+
+def _grade(given):
+    from helpers.workshop import grading
+
+    grading.run(given.notebooks, given.out, given.limit)
+    return DONE
+
+
+COMMANDS = {"fit": _fit, "sample": _sample, "info": _info, "preflight": _preflight, "grade": _grade}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -25,7 +25,9 @@ FLOORS = [
     ["senses"],
     ["build", "export", "priors"],
     ["runs", "experiments", "widgets"],
-    ["exercises", "__main__"],
+    ["exercises"],
+    ["workshop"],
+    ["__main__"],
 ]
 KINDS = {"image", "sound", "text"}
 
