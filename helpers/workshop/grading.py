@@ -28,8 +28,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from helpers.data.files import DataError
 from helpers.disk import DATA, ROOT, DiskError, write_new
+from helpers.errors import DataError
 from helpers.lessons import LESSONS, title
 
 BEGIN = "import helpers.workshop.recording as _recording; _recording.begin({!r}); del _recording"
@@ -107,6 +107,7 @@ def _run(cells: list[str], lesson: str, exercises: list[str], limit: float) -> d
     touched: dict[str, tuple[str, str]] = {}
     left_out: set[int] = set()  # cells that end the kernel: it starts anew, and goes without them
     while True:
+        known: dict[str, list[str]] = {}  # what was recorded up to the cell before
         with tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True) as folder, \
                 _Kernel(_copy_of_data(Path(folder))) as kernel:
             try:
@@ -128,7 +129,8 @@ def _run(cells: list[str], lesson: str, exercises: list[str], limit: float) -> d
                     if said := kernel.run(cell, left / 2):
                         went_wrong = ("error", f"its cell stops: {said}")
                     found = json.loads(kernel.ask(TAKE))
-                    results.update({name: tuple(result) for name, result in found["found"].items()})
+                    results |= {name: tuple(now) for name, now in found["found"].items() if known.get(name) != now}
+                    known = found["found"]
                     touched = {name: ("error", f"`check` was replaced, in code cell {i + 1}")
                                for name in found["touched"] if name in exercises} | touched
                 except _Stopped:
