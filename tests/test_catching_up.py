@@ -7,6 +7,8 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 import helpers
 from comparing import contents
@@ -53,12 +55,22 @@ def test_the_names_come_into_the_callers_namespace(elsewhere, capsys):
     assert "go on with “In a computer's numbers”" in capsys.readouterr().out
 
 
+def test_in_a_notebook_neither_figures_nor_prints_of_the_lesson_are_seen(elsewhere):
+    call = f"import helpers\nhelpers.catch_up({CHEAP!r}, before='A first walk downhill')"
+    notebook = new_notebook(cells=[new_code_cell(call), new_code_cell("print(gaussian_nll.__name__, __name__)")])
+    NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    progress, [learner] = (cell.outputs for cell in notebook.cells)
+    assert {(output.output_type, output.name) for output in progress} == {("stream", "stdout")}
+    assert "".join(output.text for output in progress).count("\n") <= 4
+    assert learner.text == "gaussian_nll __main__\n"
+
+
 @pytest.mark.parametrize("lesson", [lesson.name for lesson in PATH])
 def test_every_lesson_has_sections_with_code_before_them(lesson):
     found = catching_up.sections(lesson)
     lengths = [len(code) for code in found.values()]
     assert len(found) >= 5 and lengths == sorted(lengths) and lengths[-1] > 5
-    assert "Summary" in found and any(name.startswith("Exercise 1") for name in found)
+    assert "Summary" in found and any(name.startswith("Exercise") for name in found)
     for code in found["Summary"]:
         assert not code.lstrip().startswith(("%", "!"))  # what only a notebook understands
 

@@ -97,7 +97,7 @@ def test_the_same_code_is_the_learners_own_where_no_solution_was_printed(tmp_pat
 
 def test_a_loop_without_end_costs_its_own_exercise(tmp_path):
     loop = "def relu_backward(x, dy):\n    while True: pass\nexercises.relu_backward.check(relu_backward)"
-    found = results(notebook(tmp_path / "a.ipynb", loop, SIGMA), limit=20)
+    found = results(notebook(tmp_path / "a.ipynb", loop, SIGMA), limit=8)
     assert found["relu_backward"][0] == "time limit" and "did not end in" in found["relu_backward"][1]
     assert found["best_sigma"] == ("passed", "")
 
@@ -105,15 +105,15 @@ def test_a_loop_without_end_costs_its_own_exercise(tmp_path):
 def test_a_loop_that_cannot_be_interrupted_is_left_out(tmp_path):
     loop = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass\n" \
            "exercises.relu_backward.check(1)"
-    found = results(notebook(tmp_path / "a.ipynb", loop, SIGMA), limit=30)
+    found = results(notebook(tmp_path / "a.ipynb", loop, SIGMA), limit=16)
     assert found["relu_backward"] == ("time limit", "its cell does not end, and could not be interrupted")
     assert found["best_sigma"] == ("passed", "")
 
 
 def test_the_time_of_a_notebook_is_limited(tmp_path):
-    found = results(notebook(tmp_path / "a.ipynb", RELU, *["while True: pass"] * 5, SIGMA), limit=10)
+    found = results(notebook(tmp_path / "a.ipynb", RELU, *["while True: pass"] * 5, SIGMA), limit=6)
     assert found["relu_backward"] == ("passed", "")
-    assert found["best_sigma"] == ("time limit", "the notebook did not come so far in 10 seconds")
+    assert found["best_sigma"] == ("time limit", "the notebook did not come so far in 6 seconds")
 
 
 @pytest.mark.parametrize("end", ["exit()", "import os; os._exit(0)", "import sys; sys.exit()"])

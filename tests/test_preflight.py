@@ -205,6 +205,13 @@ def test_what_is_no_code_is_refused(given, capsys):
     assert "is not a code of preflight" in said and said.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["preflight", "grade"])
+def test_help_has_an_example_and_the_exit_codes(command, capsys):
+    assert main([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert f"example: python -m helpers {command}" in said and "6 preflight found something to mend" in said
+
+
 # --- as a process ----------------------------------------------------------------------------------------
 
 

@@ -335,7 +335,8 @@ def test_on_windows_one_waits_for_the_other(project: Project, monkeypatch: pytes
 
 def test_on_windows_the_modules_and_the_places_are_others():
     """As far as it can be tried elsewhere: it loads with the module that Windows has, without the one that it lacks."""
-    code = "import sys; sys.modules |= {'fcntl': None, 'msvcrt': sys}; import make_venv; print(make_venv.fcntl)"
+    code = ("import subprocess, sys; sys.modules |= {'fcntl': None, 'msvcrt': sys}; import make_venv; "
+            "print(make_venv.fcntl)")
     assert subprocess.run([sys.executable, "-c", code], cwd=TOOLS, capture_output=True, text=True).stdout == "None\n"
     assert make_venv.INSIDE["nt"] == "Scripts/python.exe"
 

@@ -108,10 +108,12 @@ def _run(cells: list[str], lesson: str, exercises: list[str], limit: float) -> d
     left_out: set[int] = set()  # cells that end the kernel: it starts anew, and goes without them
     while True:
         known: dict[str, list[str]] = {}  # what was recorded up to the cell before
+        began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True) as folder, \
                 _Kernel(_copy_of_data(Path(folder))) as kernel:
             try:
-                kernel.run(BEGIN.format(lesson), max(1.0, deadline - time.monotonic()))
+                kernel.run(BEGIN.format(lesson), 120)
+                deadline += time.monotonic() - began  # the learner's time is that of the learner's cells
             except (_Ended, _Stopped) as why:
                 return dict.fromkeys(exercises, ("error", f"Python could not begin: {why}"))
             for i, cell in enumerate(cells):

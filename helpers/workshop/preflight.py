@@ -161,6 +161,8 @@ def places(root: Path) -> Iterator[Finding]:
 def network(root: Path) -> Iterator[Finding]:
     """Whether the browser will find JupyterLab on this computer."""
     with socket.socket() as probe:
+        if os.name != "nt":  # else a port counts as taken for a minute after it was left
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", PORT))
         except OSError:
@@ -186,7 +188,7 @@ def kernel(root: Path) -> Iterator[Finding]:
         return
     first = spec.argv[0] if spec.argv else ""
     # Jupyter itself puts this Python where a kernel says no more than "python".
-    if not re.fullmatch(r"python(3(\.\d+)?)?", first) and Path(first).parent != Path(sys.executable).parent:
+    if not re.fullmatch(r"python(3(\.\d+)?)?", first) and not _neighbours(first, sys.executable):
         yield Finding("K", f"the kernel python3 in {spec.resource_dir} starts {first}, not {sys.executable}",
                       "remove that folder, or unset JUPYTER_PATH if it leads there; or start JupyterLab by `make lab`")
 
@@ -302,6 +304,11 @@ def _holds(version: str, bound: str) -> bool:
     width = max(len(here), len(there))
     here, there = (n + [0] * (width - len(n)) for n in (here, there))
     return here >= there if relation == ">=" else here < there
+
+
+def _neighbours(one: str, other: str) -> bool:
+    """Whether two Pythons lie in one folder; the files themselves are links to one that several environments share."""
+    return Path(one).parent.resolve() == Path(other).parent.resolve()
 
 
 def _plain(name: str) -> str:
