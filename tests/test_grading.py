@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -197,10 +196,10 @@ def test_a_lesson_with_answers_in_it(tmp_path):
 # --- the command -----------------------------------------------------------------------------------------
 
 
-def test_a_table_goes_only_where_nothing_is(tmp_path, capsys):
+def test_a_table_goes_only_where_nothing_is(tmp_path, capsys, monkeypatch):
     good, bad, out = notebook(tmp_path / "=good.ipynb", RELU), tmp_path / "bad.ipynb", tmp_path / "table.csv"
     bad.write_text("{")
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert main(["grade", good.name, str(bad), "--out", str(out)]) == 0
     assert "1 of 2   =good.ipynb   1 of 3 passed" in capsys.readouterr().out
     rows = list(csv.reader(out.read_text(encoding="utf-8-sig").splitlines()))
