@@ -210,7 +210,7 @@ def test_what_is_hidden_cannot_matter():
     """What stands in a pixel that is to be filled in is never looked at."""
     model, known = tiny(Masked, labels=0), torch.tensor([1, 1, 0, 0])
     a, b = (torch.tensor([[1.0, 0.0, *rest]]) for rest in ([0.0, 0.0], [1.0, math.nan]))
-    assert torch.equal(*(model.fill_in(x, known, 20, generator=seeded()) for x in (a, b)))
+    assert torch.equal(*(model.fill_in(x, known, n=20, generator=seeded()) for x in (a, b)))
 
 
 def test_a_sample_costs_a_pass_a_pixel(monkeypatch):

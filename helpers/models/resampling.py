@@ -31,8 +31,8 @@ def answers(vae: Any, z: Tensor, x: Tensor, c: Tensor | None = None, n: int = 64
     """n codes for one example x (1, …) with condition c (1, …), out of the draws z (M, K) from a prior.
 
     For a set, x (1, M, …) and c (1, M) may be a single letter of a font. A code may be kept more than once; where the
-    effective number is small, take more draws, or a higher temperature. weight (1, …): how much each number of x counts;
-    0 for what is missing. Raises ValueError for a temperature that is not above 0.
+    effective number is small, take more draws, or a higher temperature. weight (1, …): how much each number of x
+    counts, 0 for what is missing. Raises ValueError for a temperature that is not above 0.
     """
     if not temperature > 0:
         raise ValueError(f"the temperature is {temperature}; give one above 0.")

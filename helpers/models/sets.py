@@ -42,7 +42,7 @@ class SetVAE(VAE):
         return expected(self.decode(z, c)).unflatten(0, c.shape)
 
     def log_likelihood(self, z: Tensor, x: Tensor, c: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """log p(x|z, c) of all members that are there together: (N,), in nats. weight (N, M, …): how each number counts."""
+        """log p(x|z, c) of all members that are there together: (N,), in nats; weight (N, M, …) as in VAE."""
         p, members = self.decode(z, c, x), x.flatten(0, 1)
         each = log_likelihood(p, members) if weight is None else per_example(weight.flatten(0, 1) * p.log_prob(members))
         return each.view(c.shape).masked_fill(c < 0, 0.0).sum(dim=1)

@@ -73,7 +73,7 @@ class VAE(nn.Module):
         return expected(self.decode(z, c))
 
     def log_likelihood(self, z: Tensor, x: Tensor, c: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """log p(x|z, c) in nats: (N,). weight, in the shape of x, says how much each of its numbers counts, if not 1."""
+        """log p(x|z, c) in nats: (N,). weight, in the shape of x: how much each of its numbers counts, if not 1."""
         p = self.decode(z, c, x)
         return log_likelihood(p, x) if weight is None else per_example(weight * p.log_prob(x))
 

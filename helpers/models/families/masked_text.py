@@ -241,8 +241,8 @@ class MaskedText(nn.Module):
         x = torch.where(given & (blank == MASK), x, blank)
         hidden = ~given & (blank == MASK)
         rank = torch.rand(x.shape, generator=generator, device=x.device).masked_fill(~hidden, math.inf)
-        for x in self._show(x, rank.argsort(dim=1).argsort(dim=1), hidden, c, generator, temperature, top_p):
-            pass
+        due = rank.argsort(dim=1).argsort(dim=1)
+        *_, x = x, *self._show(x, due, hidden, c, generator, temperature, top_p)
         return x.view(n, -1, self.T)
 
     def _blank(self, m):
