@@ -185,19 +185,32 @@ def oddness(model: contract.Model, x: np.ndarray, reference: np.ndarray, score: 
     alarm: of usual examples as new as the reference, at most such a part rings. Raises ValueError for a score that
     there is not, and for a model that does not have it.
     """
-    if score not in SCORES:
-        raise ValueError(f"score is {score!r}; say {', '.join(map(repr, SCORES))}.")
+    return oddities(model, x, reference, (score,), c, reference_c, train, alarm, prior, seed)[score]
+
+
+def oddities(model: contract.Model, x: np.ndarray, reference: np.ndarray, scores: Sequence[str] = SCORES[:3],
+             c: np.ndarray | None = None, reference_c: np.ndarray | None = None, train: np.ndarray | None = None,
+             alarm: float = 0.05, prior: np.ndarray | None = None, seed: int = 0) -> dict[str, Oddness]:
+    """Several scores of :func:`oddness` at once, so that log p is computed once for all of them."""
     if not 0 < alarm < 1:
         raise ValueError(f"alarm is {alarm}; give the part of usual examples for which it may ring, such as 0.05.")
-    measure = _error if score == "reconstruction" else _nll
-    here, usual = (measure(model, part, told, prior, seed) for part, told in ((x, c), (reference, reference_c)))
-    if score == "typicality":
-        middle = usual.mean()
-        here, usual = abs(here - middle), abs(usual - middle)
-    elif score == "ratio":
-        plain = Plain(reference if train is None else train)
-        here, usual = (nll + plain.log_prob(part) / _size(part) for nll, part in ((here, x), (usual, reference)))
-    return Oddness(here, usual, threshold(usual, alarm), AS_NEW)
+    both, found, log_p = ((x, c), (reference, reference_c)), {}, None
+    for score in scores:
+        if score not in SCORES:
+            raise ValueError(f"score is {score!r}; say {', '.join(map(repr, SCORES))}.")
+        if score == "reconstruction":
+            here, usual = (_error(model, *part) for part in both)
+        else:
+            log_p = log_p or [-log_prob(model, *part, prior, seed) / _size(part[0]) for part in both]
+            here, usual = log_p
+        if score == "typicality":
+            middle = usual.mean()
+            here, usual = abs(here - middle), abs(usual - middle)
+        elif score == "ratio":
+            plain = Plain(reference if train is None else train)
+            here, usual = (nll + plain.log_prob(part) / _size(part) for nll, (part, _) in zip((here, usual), both))
+        found[score] = Oddness(here, usual, threshold(usual, alarm), AS_NEW)
+    return found
 
 
 def threshold(usual: np.ndarray, alarm: float = 0.05) -> float:
@@ -210,10 +223,6 @@ def threshold(usual: np.ndarray, alarm: float = 0.05) -> float:
     return float(np.sort(usual)[k - 1]) if k <= len(usual) else math.inf
 
 
-def _nll(model, x, c, prior, seed):
-    return -log_prob(model, x, c, prior, seed) / _size(x)
-
-
 def _size(x):
     """By what log p is divided: the symbols of each text, (N,); 1 for all else, whose examples are of one size."""
     x = np.asarray(x)
@@ -221,12 +230,12 @@ def _size(x):
 
 
 @torch.no_grad()
-def _error(model, x, c, prior, seed):
+def _error(model, x, c):
     """The error of what a model makes of the code of each example: (N,); under the best label where none is given."""
     if not hasattr(model, "reconstruct"):
         raise ValueError(f"{type(model).__name__} has no codes to rebuild examples from; choose another score.")
     if c is None and labels_of(model):
-        return np.min([_error(model, x, np.full(len(x), k), prior, seed) for k in range(labels_of(model))], axis=0)
+        return np.min([_error(model, x, np.full(len(x), k)) for k in range(labels_of(model))], axis=0)
     device, found = next(model.parameters()).device, []
     model.eval()
     x, c = _sets(model, np.asarray(x), c)

@@ -11,30 +11,32 @@ import numpy as np
 from helpers.data.dataset import as_floats
 from helpers.data.text import PAD
 
-FEW = 0.1  # imaginary examples of each value, spread as all numbers together are
+BINS = 16  # of grey levels: a histogram of all 256 for each pixel would learn few examples by heart
+FEW = 0.5  # imaginary examples of each bin, spread as all numbers together are
 
 
 class Plain:
     """Independent numbers, fitted to train (N, …): which values there are decides how.
 
-    Whole numbers are symbols of texts, all places alike, and padding does not count; numbers from 0 to 1 are grey
-    levels, 256 or only black and white, with a histogram for each pixel; any others are Normals, one for each number.
+    Whole numbers are symbols of texts, all places alike, and padding does not count; numbers from 0 to 1 are 256
+    grey levels, with a histogram of 16 bins for each pixel, or black and white; any others are Normals, one for each.
     """
 
     def __init__(self, train: np.ndarray):
         self.symbols = train.dtype.kind == "i"
         x = self._numbers(train)
-        self.levels = 0
+        self.bins = 0
         if self.symbols:
             self.log_p = np.log(np.bincount(x[x != PAD], minlength=2) + 0.5)
             self.log_p -= np.logaddexp.reduce(self.log_p)
         elif x.min() >= 0 and x.max() <= 1:
-            self.levels = 2 if np.isin(x, (0, 1)).all() else 256
-            level = np.rint(x * (self.levels - 1)).astype(int)
-            everywhere = np.bincount(level.ravel(), minlength=self.levels) + 1.0
-            counts = np.tile(FEW * self.levels * everywhere / everywhere.sum(), (x.shape[1], 1))
-            np.add.at(counts, (np.arange(x.shape[1]), level), 1)
+            self.bins = 2 if np.isin(x, (0, 1)).all() else BINS
+            place = self._bin(x)
+            everywhere = np.bincount(place.ravel(), minlength=self.bins) + 1.0
+            counts = np.tile(FEW * self.bins * everywhere / everywhere.sum(), (x.shape[1], 1))
+            np.add.at(counts, (np.arange(x.shape[1]), place), 1)
             self.log_p = np.log(counts / counts.sum(axis=1, keepdims=True))
+            self.log_p -= np.log(256 / BINS) if self.bins == BINS else 0  # all levels of a bin alike
         else:
             self.mean, self.sigma = x.mean(axis=0), np.maximum(x.std(axis=0), 0.01 * x.std() + 1e-9)
 
@@ -46,11 +48,14 @@ class Plain:
             rare = self.log_p.min()
             log_p = np.where(x < len(self.log_p), self.log_p[known], rare)
             return np.where(x == PAD, 0.0, log_p).sum(axis=1)
-        if self.levels:
-            level = np.rint(x.clip(0, 1) * (self.levels - 1)).astype(int)
-            return self.log_p[np.arange(x.shape[1]), level].sum(axis=1)
+        if self.bins:
+            return self.log_p[np.arange(x.shape[1]), self._bin(x)].sum(axis=1)
         z = (x - self.mean) / self.sigma
         return (-0.5 * z**2 - np.log(self.sigma) - 0.5 * math.log(2 * math.pi)).sum(axis=1)
+
+    def _bin(self, x):
+        """The bin of each number from 0 to 1."""
+        return np.rint(255 * x.clip(0, 1)).astype(int) * self.bins // 256
 
     def _numbers(self, x):
         x = np.asarray(x)
