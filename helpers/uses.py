@@ -134,12 +134,12 @@ def impute(model: contract.Model, x: np.ndarray, known: np.ndarray, n: int = 100
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     model.eval()
-    known = np.broadcast_to(known, np.shape(x))
-    x, told = _sets(model, np.asarray(x), c)
-    alone = x.ndim != known.ndim  # sets of one
-    given = [contract.tensor(part, device=device) for part in (x, told)]
-    mask = torch.as_tensor(np.array(known[:, None] if alone else known), device=device)
-    drawn = model.fill_in(given[0], mask, given[1], n=n, generator=generator,
+    inner, told = _sets(model, np.asarray(x), c)
+    mask, alone = torch.as_tensor(np.array(known)), inner.ndim != np.ndim(x)  # sets of one
+    if alone:
+        mask = contract.everywhere(mask, torch.empty(np.shape(x)))[:, None]
+    examples = torch.as_tensor(contract.tensor(inner, device=device))
+    drawn = model.fill_in(examples, mask.to(device), contract.tensor(told, device=device), n=n, generator=generator,
                           **contract.understood(model.fill_in, options)).cpu().numpy()
     exact = getattr(model, "fills", "approximate") == "exact"
     return Imputed(drawn[:, :, 0] if alone else drawn, "" if exact else

@@ -41,23 +41,21 @@ def complete(run: Run, path: str | Path, n: int = 8, label: str | int | None = N
     and for a model that cannot; DataError for a file that cannot be used.
     """
     own = senses.sense(run.kind)
-    x, known = own.gap(path, run.card, missing)
+    x, known = own.gap(path, _card(run), missing)
     if known.all():
         raise ValueError(f"{shown(path)}: nothing is missing; make a part transparent, or say which with --missing.")
     if not known.any():
         raise ValueError(f"{shown(path)}: nothing is known, and all of it would be drawn; use sample for that.")
     labels = run.model.plan["labels"]
-    ways = [label_number(label, run.names)] if label is not None else list(range(labels)) or [None]
-    counts = [len(range(k, n, len(ways))) for k in range(len(ways))]
-    found, names, note = [], [], ""
-    for way, count in zip(ways, counts):
-        if count:
-            c = None if way is None else np.full(len(x), way)
-            done = uses.impute(run.model, x, known, count, c, seed, **own.SAMPLING)
-            found.append(done.draws)
-            names += [run.names[way] if way is not None else ""] * count
-            note = done.note
-    drawn = np.concatenate(found).swapaxes(0, 1)  # (N, n, …): all ways of one text stand together
+    ways: list = [label_number(label, run.names)] if label is not None else list(range(labels)) or [None]
+    names = ["" if way is None else run.names[way] for way in ways] * n
+    found: list = [None] * n
+    for k, way in enumerate(ways[:n]):
+        c = None if way is None else np.full(len(x), way)
+        done = uses.impute(run.model, x, known, len(found[k :: len(ways)]), c, seed, **own.SAMPLING)
+        found[k :: len(ways)] = done.draws
+    names, note = names[:n], done.note
+    drawn = np.stack(found, axis=1)  # (N, n, …): all ways of one text stand together
     drawn = drawn.reshape(-1, *drawn.shape[2:])
     if own.PRINTED:
         named = names * len(x) if names[0] else None
@@ -139,7 +137,12 @@ def _read(run: Run, path: str | Path) -> Items:
                          "Python.")
     if run.model.bound is not None and hasattr(run.model, "k"):
         run.model.k = CODES
-    return senses.sense(run.kind).items(path, run.card)
+    return senses.sense(run.kind).items(path, _card(run))
+
+
+def _card(run):
+    """The card, whose plan also says how many levels of grey the model knows."""
+    return run.card | {"plan": {"levels": getattr(run.model, "levels", 256)} | run.card["plan"]}
 
 
 def _shares(run):

@@ -184,7 +184,9 @@ def items(path: str | Path, card: dict) -> files_.Items:
             if len(text) > length - (not running):
                 skipped.append((name, f"has {len(text):,} characters, and those of the run at most {length:,}"))
             elif text:
-                texts.append(text), names.append(f"{name}: {files_.shown(text[:30])}"), folders.append(file.label)
+                texts.append(text)
+                names.append(f"{name}: {files_.shown(text[:30])}")
+                folders.append(file.label)
     if not texts:
         place, reason = skipped[-1] if skipped else (files_.shown(path), "holds no text")
         raise DataError(f"{place}: {reason}; none of the texts can be used.")

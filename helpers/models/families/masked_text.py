@@ -250,7 +250,7 @@ class MaskedText(nn.Module):
         place = torch.arange(self.T, device=m.device).expand(len(m), -1)
         return torch.where(place < m, MASK, torch.where(place == m, END, PAD))
 
-    def _show(self, x, due, hidden, c, generator, temperature, top_p):
+    def _show(self, x, due, hidden, c, generator, temperature, top_p) -> Iterator[Tensor]:
         """Texts x (n, T) one after another, the characters that are ``hidden`` (n, T) drawn at the step ``due``."""
         for step in range(int(due[hidden].max()) + 1 if hidden.any() else 0):
             log_p = self.predict(x, hidden & (due >= step), c)
