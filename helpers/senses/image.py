@@ -266,10 +266,10 @@ def gap(path: str | Path, card: dict, missing: str | None = None) -> tuple[np.nd
     """
     size, _, square = _format(card)
     box = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", missing or "")
-    halves: dict[str | None, Any] = {"left": np.s_[:, : size // 2], "right": np.s_[:, size // 2 :], "top": np.s_[: size // 2],
-              "bottom": np.s_[size // 2 :]}
+    halves: dict[str | None, Any] = {"left": np.s_[:, : size // 2], "right": np.s_[:, size // 2 :],
+                                     "top": np.s_[: size // 2], "bottom": np.s_[size // 2 :]}
     if missing is not None and missing not in halves and not box:
-        raise ValueError(f"--missing is {missing!r}; say {', '.join(map(str, halves))}, or X,Y,W,H in pixels of the file.")
+        raise ValueError(f"--missing is {missing!r}; say left, right, top, bottom, or X,Y,W,H in pixels of the file.")
     whole = items(path, card).x
     if len(whole) > 1:
         raise DataError(f"{files_.shown(path)}: is a folder of {len(whole):,} images; give one of them.")
