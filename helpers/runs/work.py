@@ -78,9 +78,8 @@ def odd(run: Run, path: str | Path, by: str = "nll", alarm: float = 0.05, seed: 
     """
     items, data = _read(run, path), run.data
     rows = some(data.rows["valid"], REFERENCE, np.random.default_rng(seed))
-    scores = [by, *(score for score in uses.SCORES if score != by)]
-    if not hasattr(run.model, "reconstruct") and by != "reconstruction":
-        scores.remove("reconstruction")
+    possible = uses.SCORES if hasattr(run.model, "reconstruct") else uses.SCORES[:3]
+    scores = [by, *(score for score in possible if score != by)]
     found = uses.oddities(run.model, items.x, data.x[rows], scores, train=data.train.x, alarm=alarm, seed=seed,
                           prior=_shares(run))
     order = np.argsort(-found[by].score, kind="stable")
