@@ -12,8 +12,9 @@
     training      fit, the one training loop
     senses        image, sound, text: what is peculiar to each, under the same names
     build         a model for a data set, by the name of its family; models that open themselves
+    uses          what a model is good for beside drawing: classify, impute, oddness
     export        files for other programs: a typeface as TTF, an instrument as SFZ
-    runs          from a folder of data to a model in a folder; also: python -m helpers fit | sample | info
+    runs          from a folder of data to a model in a folder, and that model at work: python -m helpers fit | …
     experiments   many trainings side by side, and the recipes of all that ships in data/
     widgets, exercises          designers; the exercises of every lesson: check, hint, solution
     workshop      for the room: python -m helpers preflight | grade; helpers.catch_up

@@ -23,7 +23,7 @@ FLOORS = [
     ["scratch"],
     ["models", "evaluation", "training"],
     ["senses"],
-    ["build", "export", "priors"],
+    ["build", "export", "priors", "uses"],
     ["runs", "experiments", "widgets"],
     ["exercises"],
     ["workshop"],
