@@ -1,6 +1,7 @@
 """python -m helpers grade: what learners' notebooks, good, bad and hostile, are said to be."""
 
 import csv
+import importlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from helpers.__main__ import main
 from helpers.exercises import losses_and_gradients
-from helpers.lessons import LESSONS
+from helpers.exercises.engine import Exercise
+from helpers.lessons import LESSONS, PATH
 from helpers.workshop import grading, recording
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -172,6 +174,15 @@ def test_a_cell_of_the_lesson_as_it_is_was_not_attempted(tmp_path):
     found = results(notebook(tmp_path / "a.ipynb", *cells, begin=begin))
     assert len(found) == len(cells) and {result for result, _ in found.values()} == {"not attempted"}
     assert "its cell is as in the lesson" in {says for _, says in found.values()}
+
+
+@pytest.mark.parametrize("lesson", [lesson for lesson in PATH if (ROOT / "notebooks" / lesson.file).exists()])
+def test_every_lesson_is_known_with_all_its_exercises(lesson, monkeypatch):
+    monkeypatch.setattr(grading, "_run", lambda cells, name, exercises, limit: {})
+    module = importlib.import_module(f"helpers.exercises.{lesson.name}")
+    rows = grading.grade(ROOT / "notebooks" / lesson.file)
+    assert {row.exercise for row in rows} == {e.name for e in vars(module).values() if isinstance(e, Exercise)}
+    assert {(row.lesson, row.result) for row in rows} == {(lesson.title, "not attempted")}
 
 
 @pytest.mark.slow
