@@ -40,7 +40,7 @@ def complete(run: Run, path: str | Path, n: int = 8, label: str | int | None = N
     missing: what, as the sense of the data has it (``gap``). Raises ValueError for nothing missing, for nothing known,
     and for a model that cannot; DataError for a file that cannot be used.
     """
-    own = senses.sense(run.kind)
+    own = _sense(run)
     x, known = own.gap(path, _card(run), missing)
     if known.all():
         raise ValueError(f"{shown(path)}: nothing is missing; make a part transparent, or say which with --missing.")
@@ -136,7 +136,15 @@ def _read(run: Run, path: str | Path) -> Items:
                          "Python.")
     if run.model.bound is not None and hasattr(run.model, "k"):
         run.model.k = CODES
-    return senses.sense(run.kind).items(path, _card(run))
+    return _sense(run).items(path, _card(run))
+
+
+def _sense(run):
+    own = senses.sense(run.kind)
+    if not hasattr(own, "gap"):
+        raise ValueError(f"{run.path}: files of kind {run.kind} can be learnt from, and nothing else yet; its sense has "
+                         "no items and gap.")
+    return own
 
 
 def _card(run):
