@@ -1,4 +1,4 @@
-"""How Sphinx makes the book; `make book` calls it on the pages that tools/book.py writes into build/book-pages."""
+"""How Sphinx makes the book; `make book` calls it on the pages that tools/book.py writes, which also names the folder of figures."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ project = "From Encoder to Generator"
 author = "the authors of the series"
 language = "en"
 extensions = ["myst_nb", "mathml", "reachable"]
-exclude_patterns = ["extra"]
+exclude_patterns = ["extra", "trees"]
 
 nb_execution_mode = "off"  # the committed outputs are the book's
 nb_merge_streams = True
@@ -21,7 +21,6 @@ html_theme = "furo"  # light and dark by the reader's system or a button, and no
 html_title = project
 html_static_path = [str(HERE / "static")]
 html_css_files = ["book.css"]
-html_extra_path = [str(HERE.parent / "build" / "book-pages" / "extra")]  # figures
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False

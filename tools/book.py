@@ -1,6 +1,8 @@
 """Make the book, a site of static pages in build/book, from the committed notebooks; nothing is executed.
 
-First the pages for Sphinx, in build/book-pages: each notebook with its minutes and what one needs, its figures as
+    python tools/book.py [FOLDER]     build/book, when no other is named
+
+First the pages for Sphinx, beside it: each notebook with its minutes and what one needs, its figures as
 files with their descriptions, and the hints and the solution, folded, below each exercise; the board; the glossary from
 all lists "In the literature". Then Sphinx, for which every warning is an error.
 """
@@ -28,7 +30,7 @@ from path import ARROW, LINK
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-PAGES, SITE = ROOT / "build" / "book-pages", ROOT / "build" / "book"
+SITE = ROOT / "build" / "book"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ROW = re.compile(r"^\| (?:\*\*(?P<part>\w+)\*\* )?\| \[[^]]*\]\(notebooks/\d\d_(?P<name>\w+)\.ipynb\) \| (?P<what>.*?) "
                  r"\| (?P<read>.*?) \| (?P<run>.*?) \| (?P<need>.*?) \|$", re.M)
@@ -65,8 +67,9 @@ def help_for(lesson: Lesson, name: str) -> dict:
     parts = [folded(f"{name}: hint {i + 1} of {n}", hint) for i, hint in enumerate(exercise.hints)]
     code = textwrap.dedent(inspect.getsource(exercise.answer)).rstrip()
     code = re.split("^(?=def )", code, maxsplit=1, flags=re.M)[-1]
-    parts.append(folded(f"{name}: our solution", f"```python\n{code}\n```\n\n{exercise.why[0].upper()}{exercise.why[1:]}"))
-    return {"cell_type": "markdown", "id": name.replace("_", "-"), "metadata": {}, "source": "\n".join(parts)}
+    why = exercise.why[0].upper() + exercise.why[1:]
+    parts.append(folded(f"{name}: our solution", f"```python\n{code}\n```\n\n{why}"))
+    return {"cell_type": "markdown", "id": f"help-{name}"[:64], "metadata": {}, "source": "\n".join(parts)}
 
 
 def in_html(output: dict, save) -> dict:
@@ -84,10 +87,9 @@ def in_html(output: dict, save) -> dict:
     return {**output, "data": {"text/html": shown}, "metadata": {}}
 
 
-def lesson_page(lesson: Lesson, fact: dict[str, str]) -> str:
-    """The notebook of a lesson as a page: its file for Sphinx."""
+def lesson_page(lesson: Lesson, fact: dict[str, str], figures: Path) -> str:
+    """The notebook of a lesson as a page, its file for Sphinx; its figures are written into a folder."""
     nb = json.loads((NOTEBOOKS / lesson.file).read_text(encoding="utf-8"))
-    figures = PAGES / "extra" / "figures"
 
     def save(png: bytes) -> str:
         name = f"{lesson.name}_{len(list(figures.glob(lesson.name + '_*'))) + 1:02d}.png"
@@ -106,8 +108,9 @@ def lesson_page(lesson: Lesson, fact: dict[str, str]) -> str:
         if cell["cell_type"] == "code" and (name := CHECK.search(source)):
             cells.append(help_for(lesson, name[1]))
     title, rest = cells[0]["source"].split("\n", 1)
-    cells[0]["source"] = (f"{title}\n\n:::{{container}} facts\n**Part {fact['part']}** · {fact['read']} to read and try · "
-                          f"the cells run in {fact['run']}\n\n**You need** {fact['need']}\n:::\n{rest}")
+    cells[0]["source"] = (
+        f"{title}\n\n:::{{container}} facts\n**Part {fact['part']}** · {fact['read']} to read and try · the cells run in "
+        f"{fact['run']}\n\n**You need** {fact['need']}\n:::\n{rest}")
     nb["cells"] = cells
     nb["metadata"].pop("widgets", None)
     return json.dumps(nb, ensure_ascii=False)
@@ -116,9 +119,9 @@ def lesson_page(lesson: Lesson, fact: dict[str, str]) -> str:
 def board_page() -> str:
     """All rows of the board, best last."""
     board = Board("after all lessons")
-    lines = ["# The board", "", f"Nats per image on the same {board.images} held-out digits, binary, 8 × 8; lower is better. Every row says "
-             "what its number is: *exact*, or a bound above it (*ELBO*, *IWAE-k*, *dequantised*). A bound can only flatter "
-             "the others.", "", "| model | nats | ± s.e. | bits/pixel | what it is | from |",
+    lines = ["# The board", "", f"Nats per image on the same {board.images} held-out digits, binary, 8 × 8; lower is "
+             "better. Every row says what its number is: *exact*, or a bound (*ELBO*, *IWAE-k*, *dequantised*). A model "
+             "with a bound is at least as good as its number.", "", "| model | nats | ± s.e. | bits/pixel | what it is | from |",
              "|---|---:|---:|---:|---|---|"]
     for row in sorted(board.rows, key=lambda row: -np.inf if row["nll"] is None else -np.mean(row["nll"])):
         numbers = "– | – | –"
@@ -166,9 +169,11 @@ def glossary_page() -> str:
 
 def index_page(table: dict[str, dict[str, str]]) -> str:
     """book/index.md with the table of lessons, and the contents for Sphinx, by parts."""
-    rows = ["| part | lesson | what happens | read and try |", "|---|---|---|---|"]
-    rows += [f"| {table[one.name]['part']} | [{one.title}](lessons/{one.name}.ipynb) | {table[one.name]['what']} | "
-             f"{table[one.name]['read']} |" for one in PATH]
+    rows = []
+    for part in dict.fromkeys(fact["part"] for fact in table.values()):
+        rows += ["", f"### Part {part}", ""]
+        rows += [f"- [{one.title}](lessons/{one.name}.ipynb) ({table[one.name]['read']}): {table[one.name]['what']}"
+                 for one in PATH if table[one.name]["part"] == part]
     contents = []
     for part in dict.fromkeys(fact["part"] for fact in table.values()):
         names = "\n".join(f"lessons/{one.name}" for one in PATH if table[one.name]["part"] == part)
@@ -178,30 +183,34 @@ def index_page(table: dict[str, dict[str, str]]) -> str:
     return text.replace("<!-- lessons -->", "\n".join(rows)).replace("<!-- contents -->", "\n\n".join(contents))
 
 
-def write_pages() -> None:
-    """All pages for Sphinx, anew."""
-    shutil.rmtree(PAGES, ignore_errors=True)
-    lessons = PAGES / "lessons"
+def write_pages(pages: Path) -> None:
+    """All pages for Sphinx, anew, in a folder."""
+    shutil.rmtree(pages, ignore_errors=True)
+    lessons, figures = pages / "lessons", pages / "extra" / "figures"
     for folder in ("images", "sounds"):
         shutil.copytree(NOTEBOOKS / folder, lessons / folder)
-    (PAGES / "extra" / "figures").mkdir(parents=True)
+    figures.mkdir(parents=True)
     table = facts()
     for lesson in PATH:
-        (lessons / f"{lesson.name}.ipynb").write_text(lesson_page(lesson, table[lesson.name]), encoding="utf-8")
+        page = lesson_page(lesson, table[lesson.name], figures)
+        (lessons / f"{lesson.name}.ipynb").write_text(page, encoding="utf-8")
     for name, text in {"index": index_page(table), "board": board_page(), "glossary": glossary_page()}.items():
-        (PAGES / f"{name}.md").write_text(text, encoding="utf-8")
+        (pages / f"{name}.md").write_text(text, encoding="utf-8")
 
 
-def main() -> int:
-    """Write the pages and let Sphinx make the site; 0 if it is good."""
-    write_pages()
-    shutil.rmtree(SITE, ignore_errors=True)
-    options = ["-q", "-W", "--keep-going", "-j", "2", "-c", str(ROOT / "book"), "-d", str(ROOT / "build" / "book-trees")]
-    done = subprocess.call([sys.executable, "-m", "sphinx", "-b", "html", *options, str(PAGES), str(SITE)])
-    if done == 0:
-        print(f"The book is made: open {(SITE / 'index.html').relative_to(ROOT)} in a browser.")
-    return done
+def make(site: Path = SITE) -> int:
+    """Write the pages, and let Sphinx make the site of them; 0 if it is good."""
+    pages = site.with_name(site.name + "-pages")
+    write_pages(pages)
+    shutil.rmtree(site, ignore_errors=True)
+    options = ["-q", "-W", "--keep-going", "-j", "2", "-c", str(ROOT / "book"), "-d", str(pages / "trees"),
+               "-D", f"html_extra_path={pages / 'extra'}"]
+    return subprocess.call([sys.executable, "-m", "sphinx", "-b", "html", *options, str(pages), str(site)])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else SITE
+    failed = make(folder)
+    if not failed:
+        print(f"The book is made: open {folder / 'index.html'} in a browser.")
+    sys.exit(failed)

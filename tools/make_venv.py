@@ -4,7 +4,8 @@ A stamp inside the environment is removed before anything changes and written wh
 an installation that was interrupted is never mistaken for a finished one. The stamp holds the
 requirements that the environment was made from, and the place where it was made.
 
-Run it with the Python that the environment shall have: `python3 tools/make_venv.py`. TORCH_INDEX,
+Run it with the Python that the environment shall have: `python3 tools/make_venv.py`, and with `book`
+for what the book needs besides. TORCH_INDEX,
 when set, is the address of a package index from which PyTorch alone is installed.
 
 An old Python must get as far as being refused with a sentence: nothing here needs more than 3.6.
@@ -103,6 +104,15 @@ def make() -> None:
     STAMP.write_text(fingerprint())
 
 
+def extra(name: str) -> None:
+    """Install one more list of packages from pyproject.toml, if that has not been done."""
+    stamp = VENV / f"ready-{name}"
+    if not (stamp.exists() and stamp.read_text() == fingerprint()):
+        print(f"Installing the packages of `{name}`", flush=True)
+        pip("--editable", f".[test,{name}]")
+        stamp.write_text(fingerprint())
+
+
 def main() -> None:
     if is_good():
         return
@@ -135,3 +145,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    for name in sys.argv[1:]:
+        extra(name)
