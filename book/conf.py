@@ -1,4 +1,4 @@
-"""How Sphinx makes the book; `make book` calls it on the pages that tools/book.py writes, which also names the folder of figures."""
+"""How Sphinx makes the book, of the pages that tools/book.py writes; that also says where their figures are."""
 
 import sys
 from pathlib import Path

@@ -75,7 +75,8 @@ def test_every_link_resolves(book):
 
 def outputs(lesson, kind):
     nb = json.loads((ROOT / "notebooks" / lesson.file).read_text(encoding="utf-8"))
-    return [output["data"] for cell in nb["cells"] for output in cell.get("outputs", []) if kind in output.get("data", {})]
+    found = [output.get("data", {}) for cell in nb["cells"] for output in cell.get("outputs", [])]
+    return [data for data in found if kind in data]
 
 
 @pytest.mark.parametrize("lesson", PATH, ids=lambda lesson: lesson.name)
@@ -146,8 +147,8 @@ def test_it_reads_in_a_browser(book, browser, width, scheme):  # noqa: F811
         if axe:
             page.evaluate(axe)
             rules = {"color-contrast": {"enabled": name in CONTRAST}}
-            found = page.evaluate("rules => axe.run(document, {resultTypes: ['violations'], rules})", rules)["violations"]
-            wrong += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in found
+            done = page.evaluate("rules => axe.run(document, {resultTypes: ['violations'], rules})", rules)
+            wrong += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in done["violations"]
                       if one["impact"] in ("serious", "critical")]
     context.close()
     assert wrong == []

@@ -109,8 +109,8 @@ def lesson_page(lesson: Lesson, fact: dict[str, str], figures: Path) -> str:
             cells.append(help_for(lesson, name[1]))
     title, rest = cells[0]["source"].split("\n", 1)
     cells[0]["source"] = (
-        f"{title}\n\n:::{{container}} facts\n**Part {fact['part']}** · {fact['read']} to read and try · the cells run in "
-        f"{fact['run']}\n\n**You need** {fact['need']}\n:::\n{rest}")
+        f"{title}\n\n:::{{container}} facts\n**Part {fact['part']}** · {fact['read']} to read and try · "
+        f"the cells run in {fact['run']}\n\n**You need** {fact['need']}\n:::\n{rest}")
     nb["cells"] = cells
     nb["metadata"].pop("widgets", None)
     return json.dumps(nb, ensure_ascii=False)
@@ -120,9 +120,9 @@ def board_page() -> str:
     """All rows of the board, best last."""
     board = Board("after all lessons")
     lines = ["# The board", "", f"Nats per image on the same {board.images} held-out digits, binary, 8 × 8; lower is "
-             "better. Every row says what its number is: *exact*, or a bound (*ELBO*, *IWAE-k*, *dequantised*). A model "
-             "with a bound is at least as good as its number.", "", "| model | nats | ± s.e. | bits/pixel | what it is | from |",
-             "|---|---:|---:|---:|---|---|"]
+             "better. Every row says what its number is: *exact*, or a bound (*ELBO*, *IWAE-k*, *dequantised*). A "
+             "model with a bound is at least as good as its number.", "",
+             "| model | nats | ± s.e. | bits/pixel | what it is | from |", "|---|---:|---:|---:|---|---|"]
     for row in sorted(board.rows, key=lambda row: -np.inf if row["nll"] is None else -np.mean(row["nll"])):
         numbers = "– | – | –"
         if row["nll"] is not None:
@@ -155,7 +155,8 @@ def letter(term: str) -> str:
 
 def glossary_page() -> str:
     """The terms in alphabetical order, each with what every lesson says of it."""
-    lines, initial = ["# Glossary", "", "The words of the field, gathered from the lists “In the literature” of all lessons."], ""
+    lines = ["# Glossary", "", "The words of the field, from the lists “In the literature” of all lessons."]
+    initial = ""
     for term, items in sorted(terms().items(), key=lambda item: letter(item[0])):
         if letter(term)[0] != initial:
             initial = letter(term)[0]
