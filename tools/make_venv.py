@@ -107,9 +107,14 @@ def make() -> None:
 def extra(name: str) -> None:
     """Install one more list of packages from pyproject.toml, if that has not been done."""
     stamp = VENV / f"ready-{name}"
-    if not (stamp.exists() and stamp.read_text() == fingerprint()):
+    with locked():
+        if stamp.exists() and stamp.read_text() == fingerprint():
+            return
         print(f"Installing the packages of `{name}`", flush=True)
-        pip("--editable", f".[test,{name}]")
+        try:
+            pip("--editable", f".[test,{name}]")
+        except subprocess.CalledProcessError:
+            sys.exit(f"The packages of `{name}` are not installed, for the reason above; call `make` again.")
         stamp.write_text(fingerprint())
 
 

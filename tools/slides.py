@@ -80,8 +80,8 @@ def page() -> str:
         slides.append(
             f'<section id="{lesson.name}"><h2>{html.escape(lesson.title)}</h2>'
             f'<img src="{figure.file}" alt="{html.escape(figure.alt)}"><div>'
-            f'<p class="claim">{html.escape(said[lesson.title])}</p><p class="below">{html.escape(figure.below)}</p>'
-            "</div></section>")
+            f'<p class="claim">{html.escape(said.get(lesson.title, ""))}</p>'
+            f'<p class="below">{html.escape(figure.below)}</p></div></section>')
     return ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>From Encoder to Generator: slides'
             '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<style>{STYLE}</style></head>\n<body><main>\n" + "\n".join(slides) +
