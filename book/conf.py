@@ -22,6 +22,7 @@ html_title = project
 html_static_path = [str(HERE / "static")]
 html_css_files = ["book.css"]
 html_copy_source = False
+html_use_index = False
 html_show_sphinx = False
 html_show_copyright = False
 pygments_style = "a11y-high-contrast-light"
