@@ -23,9 +23,11 @@ FLOORS = [
     ["scratch"],
     ["models", "evaluation", "training"],
     ["senses"],
-    ["build", "export", "priors"],
+    ["build", "export", "priors", "uses"],
     ["runs", "experiments", "widgets"],
-    ["exercises", "__main__"],
+    ["exercises"],
+    ["workshop"],
+    ["__main__"],
 ]
 KINDS = {"image", "sound", "text"}
 

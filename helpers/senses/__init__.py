@@ -9,6 +9,7 @@
     SAMPLING, present, files, SHEET, PRINTED  how samples are drawn, shown and written
     draw, HEIGHT, COLUMNS                     how examples are drawn in a figure
     html                                      how examples stand on a page
+    items, gap                                files as a finished run takes them; one of which a part is missing
     limits                                    what whoever uses a model should know
 
 Where there is need, ``finish`` says what is done with a trained model, and ``coarse`` makes examples so coarse that a
