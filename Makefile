@@ -20,7 +20,7 @@ PYTEST := $(RUN) -m pytest -q -p no:benchmark -n $(JOBS) --dist loadscope
 NBVAL := $(PYTEST) -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=600 \
 	--nbval-sanitize-with=tests/nbval.cfg notebooks
 
-.PHONY: help venv lab test test-everywhere notebooks pretrained sweep bench clean
+.PHONY: help venv lab test test-everywhere notebooks book slides pretrained sweep bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,13 @@ test-everywhere: test  ## the same, and the notebooks once more, as on another, 
 
 notebooks: venv  ## execute and save all notebooks, or some: NB=notebooks/03_*.ipynb
 	$(RUN) tools/run_notebooks.py $(NB)
+
+book:  ## make the book: the notebooks as pages to read, in build/book
+	@TORCH_INDEX="$(TORCH_INDEX)" $(PYTHON) tools/make_venv.py book
+	$(RUN) tools/book.py
+
+slides: venv  ## make the slides for a room, in build/slides
+	$(RUN) tools/slides.py
 
 pretrained: venv  ## train the models in data/pretrained again (half an hour)
 	$(RUN) tools/pretrained.py

@@ -24,6 +24,7 @@ import make_venv
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+BOOK = [Requirement(line) for line in PROJECT["optional-dependencies"]["book"]]  # installed by `make book` alone
 PINS = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 CONDA_SPEC = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)((?P<relation>[=<>!~]=?)(?P<version>[\w.*]+))?")
 
@@ -78,7 +79,7 @@ def test_pytorch_is_the_reference():
     assert pinned()["torch"] == Version("2.13.0")
 
 
-@every_requirement
+@pytest.mark.parametrize("requirement", REQUIREMENTS + BOOK, ids=lambda r: r.name)
 def test_requirement_allows_its_pin(requirement: Requirement):
     assert pinned()[canonicalize_name(requirement.name)] in requirement.specifier
 

@@ -27,6 +27,30 @@ def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+# ---------------------------------------------------------------- make_venv.py
+
+
+def test_what_the_book_needs_is_installed_once(tmp_path: Path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(make_venv, "VENV", tmp_path)
+    monkeypatch.setattr(make_venv, "pip", lambda *arguments: asked.append(arguments))
+    make_venv.extra("book")
+    make_venv.extra("book")
+    assert asked == [("--editable", ".[test,book]")]
+    monkeypatch.setattr(make_venv, "fingerprint", lambda: "other requirements")
+    make_venv.extra("book")
+    assert len(asked) == 2
+
+    def fail(*arguments):
+        raise subprocess.CalledProcessError(1, arguments)
+
+    monkeypatch.setattr(make_venv, "pip", fail)
+    (tmp_path / "ready-book").unlink()
+    with pytest.raises(SystemExit, match="not installed"):
+        make_venv.extra("book")
+    assert not (tmp_path / "ready-book").exists()
+
+
 # ---------------------------------------------------------------- run_notebooks.py
 
 

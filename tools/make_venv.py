@@ -4,8 +4,9 @@ A stamp inside the environment is removed before anything changes and written wh
 an installation that was interrupted is never mistaken for a finished one. The stamp holds the
 requirements that the environment was made from, and the place where it was made.
 
-Run it with the Python that the environment shall have: `python3 tools/make_venv.py`. TORCH_INDEX,
-when set, is the address of a package index from which PyTorch alone is installed.
+Run it with the Python that the environment shall have: `python3 tools/make_venv.py`, and with `book`
+for what the book needs besides. TORCH_INDEX, when set, is the address of a package index from which
+PyTorch alone is installed.
 
 An old Python must get as far as being refused with a sentence: nothing here needs more than 3.6.
 """
@@ -128,6 +129,20 @@ def make() -> None:
     STAMP.write_text(fingerprint(), encoding="utf-8")
 
 
+def extra(name: str) -> None:
+    """Install one more list of packages from pyproject.toml, if that has not been done."""
+    stamp = VENV / f"ready-{name}"
+    with locked():
+        if stamp.exists() and stamp.read_text() == fingerprint():
+            return
+        print(f"Installing the packages of `{name}`", flush=True)
+        try:
+            pip("--editable", f".[test,{name}]")
+        except subprocess.CalledProcessError:
+            sys.exit(f"The packages of `{name}` are not installed, for the reason above; call `make` again.")
+        stamp.write_text(fingerprint())
+
+
 def main() -> None:
     if is_good():
         return
@@ -160,3 +175,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    for name in sys.argv[1:]:
+        extra(name)

@@ -1,0 +1,103 @@
+"""Make the slides, a page that opens from the disk, in build/slides: one for each lesson.
+
+A slide is the title, the headline figure of the notebook with its description and what the notebook says below it,
+and the claim in workshop/slides.md. Arrow keys, Page Up and Page Down go on and back.
+
+    python tools/slides.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers.lessons import PATH, Lesson
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / "build" / "slides"
+FIGURE = re.compile(r"!\[(?P<alt>[^\]]+)\]\((?P<file>images/[\w.]+)\)(?:\n\n(?P<below>\*.+))?")
+STYLE = """
+:root { color-scheme: light dark; --back: #fff; --text: #111; --weak: #555; }
+@media (prefers-color-scheme: dark) { :root { --back: #111; --text: #eee; --weak: #aaa; } }
+html { scroll-snap-type: y mandatory; background: var(--back); color: var(--text); font-family: sans-serif; }
+body { margin: 0; }
+section { box-sizing: border-box; min-height: 100vh; padding: 3vh 5vw; scroll-snap-align: start;
+  display: flex; flex-direction: column; justify-content: space-between; align-items: center; text-align: center; }
+h1, h2 { font-size: clamp(1.4rem, 4vw, 2.6rem); margin: 0; }
+img { max-width: 100%; max-height: 62vh; object-fit: contain; background: #fff; min-height: 0; }
+.claim { font-size: clamp(1.1rem, 2.4vw, 1.8rem); max-width: 60ch; margin: 0.6em auto; }
+.below { color: var(--weak); font-size: 0.9rem; max-width: 100ch; margin: 0 auto; }
+"""
+SCRIPT = """
+const slides = [...document.querySelectorAll("section")];
+document.addEventListener("keydown", (event) => {
+  const step = {ArrowRight: 1, ArrowDown: 1, PageDown: 1, " ": 1, ArrowLeft: -1, ArrowUp: -1, PageUp: -1}[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const now = slides.findIndex((one) => one.getBoundingClientRect().bottom > innerHeight / 2);
+  slides[Math.min(slides.length - 1, Math.max(0, now + step))].scrollIntoView();
+});
+"""
+
+
+class Headline(NamedTuple):
+    """A figure in a notebook's opening: its file in notebooks/, its description, and the text below it or ""."""
+
+    file: str
+    alt: str
+    below: str
+
+
+def headline(lesson: Lesson) -> Headline:
+    """The first figure of a lesson's opening. Raises ValueError where there is none."""
+    nb = json.loads((ROOT / "notebooks" / lesson.file).read_text(encoding="utf-8"))
+    found = FIGURE.search("".join(nb["cells"][0]["source"]))
+    if not found:
+        raise ValueError(f"{lesson.file} opens without a figure; put one, with a description, into its first cell.")
+    below = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", found["below"] or "").replace("*", "")
+    return Headline(found["file"], found["alt"], below)
+
+
+def claims() -> dict[str, str]:
+    """The claims in workshop/slides.md, by the title of their lesson."""
+    parts = re.split(r"^## (.*)$", (ROOT / "workshop" / "slides.md").read_text(encoding="utf-8"), flags=re.M)[1:]
+    return {title: " ".join(text.split()) for title, text in zip(parts[::2], parts[1::2])}
+
+
+def page() -> str:
+    """The page of all slides."""
+    slides = ['<section><h1>From Encoder to Generator</h1><p class="claim">Build a generative model with your own '
+              'hands, first in NumPy, and make it draw what nobody has drawn.</p><p class="below">Arrow keys: on and '
+              "back.</p></section>"]
+    said = claims()
+    for lesson in PATH:
+        figure = headline(lesson)
+        slides.append(
+            f'<section id="{lesson.name}"><h2>{html.escape(lesson.title)}</h2>'
+            f'<img src="{figure.file}" alt="{html.escape(figure.alt)}"><div>'
+            f'<p class="claim">{html.escape(said.get(lesson.title, ""))}</p>'
+            f'<p class="below">{html.escape(figure.below)}</p></div></section>')
+    return ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>From Encoder to Generator: slides'
+            '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<style>{STYLE}</style></head>\n<body><main>\n" + "\n".join(slides) +
+            f"\n</main><script>{SCRIPT}</script></body></html>\n")
+
+
+def make(site: Path = SITE) -> Path:
+    """Write the page and its figures into a folder, anew; the page."""
+    shutil.rmtree(site, ignore_errors=True)
+    (site / "images").mkdir(parents=True)
+    for lesson in PATH:
+        file = headline(lesson).file
+        shutil.copy(ROOT / "notebooks" / file, site / file)
+    (site / "index.html").write_text(page(), encoding="utf-8")
+    return site / "index.html"
+
+
+if __name__ == "__main__":
+    print("The slides are made: open", make(*(Path(folder) for folder in sys.argv[1:2])), "in a browser.")
