@@ -142,8 +142,8 @@ def _read(run: Run, path: str | Path) -> Items:
 def _sense(run):
     own = senses.sense(run.kind)
     if not hasattr(own, "gap"):
-        raise ValueError(f"{run.path}: files of kind {run.kind} can be learnt from, and no more yet; their sense has no "
-                         "items and gap.")
+        raise ValueError(f"{run.path}: files of kind {run.kind} can be learnt from, and no more yet; their sense has "
+                         "no items and gap.")
     return own
 
 
