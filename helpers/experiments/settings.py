@@ -10,7 +10,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import disk
-from helpers.experiments import adapt, amounts, bayes, copying, few_labels, filling, knobs, orders, portrait, priors, sweeps
+from helpers.experiments import (
+    adapt,
+    amounts,
+    bayes,
+    copying,
+    few_labels,
+    filling,
+    gap,
+    knobs,
+    orders,
+    portrait,
+    priors,
+    sweeps,
+)
 
 SEEDS = range(5)
 RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
@@ -66,4 +79,5 @@ ORDERS = Sweep(disk.DATA / "orders.json", orders.train_one, orders.SETTINGS)
 BAYES = Sweep(disk.DATA / "bayes.json", bayes.train_one, bayes.SETTINGS, bayes.SEEDS)
 FEW_LABELS = Sweep(disk.DATA / "few_labels.json", few_labels.train_one, few_labels.SETTINGS, few_labels.SEEDS)
 FILLING = Sweep(disk.DATA / "filling.json", filling.train_one, filling.SETTINGS)
-SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS, BAYES, FEW_LABELS, FILLING)
+GAP = Sweep(disk.DATA / "gap.json", gap.train_one, gap.SETTINGS, gap.SEEDS)
+SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS, BAYES, FEW_LABELS, FILLING, GAP)
