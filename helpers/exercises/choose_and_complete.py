@@ -85,8 +85,8 @@ def is_exact_for_the_right_guess(unlabelled):
     joint = guesses_and_joint()[0]
     found = returns(unlabelled(joint, joint - logsumexp(joint)[:, None]), (5,), "one number for each image")
     require(near(found, logsumexp(joint)), "if q is p(y|x), the bound must be log p(x) itself: the logarithm of the "
-            "sum of p(x, y) over the labels. A mean over labels pays for those that the image does not show; and without "
-            "the entropy of q something is missing")
+            "sum of p(x, y) over the labels. A mean over labels pays for those that the image does not show; and "
+            "without the entropy of q something is missing")
 
 
 @unlabelled.fact
@@ -222,8 +222,8 @@ def is_nine_of_ten_with_ties(covered):
     for most in (3, 20):
         part = part_covered(covered, 39, lambda rng, shape, most=most: rng.integers(0, most, size=shape).astype(float))
         require(abs(part - 0.9) < 0.008, f"where numbers are whole, from 0 to {most - 1}, many draws equal the "
-                f"truth, and 90 % must be covered as before; yours covers {part:.1%}. Place the truth among its equals at random, "
-                "before all, after all, or in between")
+                f"truth, and 90 % must be covered as before; yours covers {part:.1%}. Place the truth "
+                "among its equals at random, before all, after all, or in between")
 
 
 @covered.fact

@@ -22,7 +22,7 @@ from helpers.scratch import mixture
 
 PIXELS, CODE = 64, 16
 PROTOTYPES, EM = {"draws": 20, "digits": 100}, 60
-LEARNED, JUDGED, DRAWS = 5000, 100, 39  # draws of the mixture to learn from; digits that are completed, draws of each
+LEARNED, JUDGED, DRAWS = 5000, 60, 39  # draws of the mixture to learn from; digits that are completed, draws of each
 LEAVE = 2  # ranks at each end that the interval leaves out: 36 of 40 stay, 90 %
 SWEEPS, PRIOR_DRAWS = 60, 4000  # of Gibbs; codes that are weighed
 STEPS, JUMPS = 40, 3  # of the flow; how often each step is made again

@@ -20,8 +20,8 @@ from helpers.data import glyphs, notes
 from helpers.experiments import priors, sweeps
 from helpers.experiments.filling import DRAWS, LEAVE, rank_of
 
-LETTERS, COPIES, SIDE = "AGMRaegn", 6, 28
-POOL = {"letter": 6000, "note": 1500}  # codes from the prior
+LETTERS, COPIES, SIDE = "AGMRaegn", 4, 28
+POOL = {"letter": 2500, "note": 800}  # codes from the prior
 TEMPERATURES = {"letter": 100.0, "note": 60.0}  # the β that the VAEs were trained with
 NAMES = {"letter": ("glyphs-fonts", "glyphs-prior"), "note": ("notes-instruments", "notes-prior")}
 PITCHES = (12, 19, 24)  # C4, G4, C5, of those that test instruments have
