@@ -282,7 +282,10 @@ def interval(rows: list[dict], n: int, way: str, name: str) -> tuple[float, floa
 
 
 def against(rows: list[dict], n: int, way: str, rival: str) -> tuple[float, float]:
-    """How much more often a way is right than a rival, and the standard error, over seeds and over test digits."""
+    """How much more often a way is right than a rival, and the standard error, over seeds and over test digits.
+
+    For any sweep whose runs hold what :func:`pairs` says.
+    """
     more, fewer = (sweeps.figures(rows, {"labels": n}, f"{a} > {b}") for a, b in ((way, rival), (rival, way)))
     gain = more - fewer
     digits_ = ((more + fewer).mean() - gain.mean() ** 2) / len(real()[1].y)

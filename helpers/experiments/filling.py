@@ -254,6 +254,7 @@ def train_one(setting: dict, seed: int) -> dict[str, float]:
 
 
 SETTINGS: list[dict] = [{"of": "draws"}, {"of": "digits"}]
+SEEDS = range(4)
 WAYS: dict[str, str] = {
     "exact": "mixture, exact", "masked": "masked network", "weighed": "VAE, weighed", "metropolis": "VAE, Metropolis",
     "gibbs": "VAE, Gibbs", "jumps": "flow, with jumps", "guided": "flow, guided", "replaced": "flow, replaced",

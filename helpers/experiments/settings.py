@@ -1,6 +1,7 @@
 """The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model,
 data/amounts.json, for Text: one letter after another, data/portrait.json, for A family portrait, data/copying.json,
-for Digits out of noise, data/priors.json and data/orders.json, for A learned prior.
+for Digits out of noise, data/priors.json and data/orders.json, for A learned prior, data/bayes.json,
+data/few_labels.json, data/filling.json and data/gap.json, for Put it to work: choose and complete.
 
 One job at a time runs them, so that no run disturbs the time of another.
 """
@@ -78,6 +79,6 @@ PRIORS = Sweep(disk.DATA / "priors.json", priors.train_one, priors.SETTINGS)
 ORDERS = Sweep(disk.DATA / "orders.json", orders.train_one, orders.SETTINGS)
 BAYES = Sweep(disk.DATA / "bayes.json", bayes.train_one, bayes.SETTINGS, bayes.SEEDS)
 FEW_LABELS = Sweep(disk.DATA / "few_labels.json", few_labels.train_one, few_labels.SETTINGS, few_labels.SEEDS)
-FILLING = Sweep(disk.DATA / "filling.json", filling.train_one, filling.SETTINGS)
+FILLING = Sweep(disk.DATA / "filling.json", filling.train_one, filling.SETTINGS, filling.SEEDS)
 GAP = Sweep(disk.DATA / "gap.json", gap.train_one, gap.SETTINGS, gap.SEEDS)
 SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS, BAYES, FEW_LABELS, FILLING, GAP)
