@@ -110,7 +110,7 @@ def sounds(gap: slice, seed: int) -> dict[str, dict[str, float]]:
     z = shipped("note")[1].sample(POOL["note"], generator=torch.Generator().manual_seed(seed))
     found: dict[str, list] = {"prior": [], "corrected": [], "nearest": [], "line": []}
     for pitch in PITCHES:
-        x = sets.x[sets.c[:, pitch] >= 0, pitch].astype(np.float32)  # (N, 513, 51)
+        x = sets.x[sets.c[:, pitch] >= 0, pitch].astype(np.float32)  # type: ignore[index]  # (N, 513, 51)
         flat, others = x.reshape(len(x), -1), np.asarray(train.x)[train.c == pitch].astype(np.float32)
         fitting, effective = kept(flat, pool("note", pitch, z), known, "note", rng)
         truth, others = flat[:, ~known], others.reshape(len(others), -1)
