@@ -153,12 +153,12 @@ def table(rows: list[dict]) -> str:
         return f"{found.mean():.3f} ± {found.std(ddof=1) / math.sqrt(len(found)):.3f}"
 
     ways = {"draws, their mean": "prior", "corrected": "corrected", "nearest": "nearest", "mean or line": ""}
-    lines = [f"{'hidden':<22}" + "".join(f"{way:<19}" for way in ways) + f"{'held':<16}effective"]
+    lines = [f"{'hidden':<22}" + "".join(f"{way:<18}" for way in ways) + f"{'held':<15}effective"]
     for setting in SETTINGS:
         of_letter = setting["of"] == "letter"
         lines.append(f"{'half of a letter' if of_letter else setting['gap'] + ' of a note':<22}")
         for way in ways.values():
             way = way or ("mean" if of_letter else "line")
-            lines[-1] += f"{'–' if of_letter and way == 'corrected' else cell(setting, way + ', error'):<19}"
-        lines[-1] += f"{cell(setting, 'prior, held'):<16}{sweeps.figures(rows, setting, 'prior, effective').mean():.0f}"
+            lines[-1] += f"{'–' if of_letter and way == 'corrected' else cell(setting, way + ', error'):<18}"
+        lines[-1] += f"{cell(setting, 'prior, held'):<15}{sweeps.figures(rows, setting, 'prior, effective').mean():.0f}"
     return "\n".join(lines)
