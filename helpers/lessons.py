@@ -45,6 +45,7 @@ PATH = (
     Lesson(14, "digits_out_of_noise", "Digits out of noise"),
     Lesson(15, "learned_prior", "A learned prior"),
     Lesson(16, "better_faster", "Better, faster"),
+    Lesson(17, "choose_and_complete", "Put it to work: choose and complete"),
     Lesson(18, "clean_data", "Clean data"),
     Lesson(19, "secrets", "Models that keep secrets"),
     Lesson(20, "your_own_model", "Your own model"),

@@ -321,6 +321,17 @@ def _log_normal(z, mu, sigma):
     return torch.distributions.Normal(mu, sigma).log_prob(z[:, None])
 
 
+def _given_by_products(x, known, pi, p):
+    r = pi * np.prod(np.where(x[:, None, known] == 1, p[:, known], 1 - p[:, known]), axis=2)
+    return np.where(known, x, r / r.sum(axis=1, keepdims=True) @ p)
+
+
+def _covered(draws, truth, above, one_end=False):
+    n, rank = draws.shape[1], (draws < truth[:, None]).sum(axis=1) + above
+    leave = round(0.05 * (n + 1))
+    return rank >= 2 * leave if one_end else (rank >= leave) & (rank <= n - leave)
+
+
 WRONG = [
     ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).mean(dim=1), "the mean of logarithms"),
     ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).logsumexp(dim=1), "so is the sum"),
@@ -644,6 +655,29 @@ WRONG = [
     ("open_model", _swallow, "must reach the user"),
     ("open_model", _swallow_all, "must reach the user"),
     ("open_model", lambda path, verify, read: read(path) if verify(path) else None, "do not ask for what it returns"),
+    ("back", lambda a, b: a + b, "must sum to 1"),
+    ("back", lambda a, b: (lambda j: j - j.mean(axis=1, keepdims=True))(a + b), "must sum to 1"),
+    ("back", lambda a, b: a - S.logsumexp(a)[:, None], "what remains is the prior"),
+    ("back", lambda a, b: (lambda j: j - S.logsumexp(j)[:, None])(a - b), "what remains is the prior"),
+    ("back", lambda a, b: (lambda j: j - S.logsumexp(j)[:, None])(2 * a + b), "divided by its sum"),
+    ("back", lambda a, b: (lambda j: np.log(j / j.sum(axis=1, keepdims=True)))(np.exp(a) * np.exp(b)), "as logsumexp does"),
+    ("unlabelled", lambda j, q: j.mean(axis=1), "pays for those"),
+    ("unlabelled", lambda j, q: (np.exp(q) * j).sum(axis=1), "the entropy of q"),
+    ("unlabelled", lambda j, q: (np.exp(q) * (j - q)).mean(axis=1), "log p(x) itself"),
+    ("unlabelled", lambda j, q: S.logsumexp(j), "of that label"),
+    ("unlabelled", lambda j, q: S.logsumexp(j + q), "log p(x) itself"),
+    ("given", lambda x, known, pi, p: np.broadcast_to(pi @ p, x.shape), "must stay what they are"),
+    ("given", lambda x, known, pi, p: np.where(known, x, pi @ p), "sum over all 32 images"),
+    ("given", lambda x, known, pi, p: np.where(known, x, S.e_step(x, pi, p) @ p), "each pixel has its mean"),
+    ("given", lambda x, known, pi, p: np.where(known, x, S.e_step(x[:, known], np.full(3, 1 / 3), p[:, known]) @ p), "each with its weight pi"),
+    ("given", lambda x, known, pi, p: np.where(known, x, p[S.e_step(x[:, known], pi, p[:, known]).argmax(axis=1)]), "each pixel has its mean"),
+    ("given", lambda x, known, pi, p: np.where(known, x, S.e_step(x * known, pi, np.where(known, p, 0.5)) @ p), "may hold NaN"),
+    ("given", lambda x, known, pi, p: _given_by_products(x, known, pi, p), "add logarithms"),
+    ("covered", lambda draws, truth, rng: (np.quantile(draws, 0.05, axis=1) <= truth) & (truth <= np.quantile(draws, 0.95, axis=1)), "Count ranks"),
+    ("covered", lambda draws, truth, rng: (lambda r: (r >= 2) & (r <= 37))((draws < truth[:, None]).sum(axis=1)), "Count ranks"),
+    ("covered", lambda draws, truth, rng: _covered(draws, truth, 0), "at random"),
+    ("covered", lambda draws, truth, rng: _covered(draws, truth, (draws == truth[:, None]).sum(axis=1)), "at random"),
+    ("covered", lambda draws, truth, rng: _covered(draws, truth, rng.integers(0, (draws == truth[:, None]).sum(axis=1) + 1), one_end=True), "lowest and the two"),
     # wrong answers that fresh readers found to pass
     ("encode", lambda x, W, b: x[:, : len(b)] + b, "row i of W"),
     ("encode", lambda x, W, b: x @ (1.1 * W) + b, "row i of W"),

@@ -1,6 +1,7 @@
 """The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model,
 data/amounts.json, for Text: one letter after another, data/portrait.json, for A family portrait, data/copying.json,
-for Digits out of noise, data/priors.json and data/orders.json, for A learned prior.
+for Digits out of noise, data/priors.json and data/orders.json, for A learned prior, data/bayes.json,
+data/few_labels.json, data/filling.json and data/gap.json, for Put it to work: choose and complete.
 
 One job at a time runs them, so that no run disturbs the time of another.
 """
@@ -10,7 +11,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import disk
-from helpers.experiments import adapt, amounts, copying, knobs, orders, portrait, priors, sweeps
+from helpers.experiments import (
+    adapt,
+    amounts,
+    bayes,
+    copying,
+    few_labels,
+    filling,
+    gap,
+    knobs,
+    orders,
+    portrait,
+    priors,
+    sweeps,
+)
 
 SEEDS = range(5)
 RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
@@ -63,4 +77,8 @@ PORTRAIT = Sweep(disk.DATA / "portrait.json", portrait.train_one, portrait.SETTI
 COPYING = Sweep(disk.DATA / "copying.json", copying.train_one, copying.SETTINGS, copying.SEEDS)
 PRIORS = Sweep(disk.DATA / "priors.json", priors.train_one, priors.SETTINGS)
 ORDERS = Sweep(disk.DATA / "orders.json", orders.train_one, orders.SETTINGS)
-SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS)
+BAYES = Sweep(disk.DATA / "bayes.json", bayes.train_one, bayes.SETTINGS, bayes.SEEDS)
+FEW_LABELS = Sweep(disk.DATA / "few_labels.json", few_labels.train_one, few_labels.SETTINGS, few_labels.SEEDS)
+FILLING = Sweep(disk.DATA / "filling.json", filling.train_one, filling.SETTINGS, filling.SEEDS)
+GAP = Sweep(disk.DATA / "gap.json", gap.train_one, gap.SETTINGS, gap.SEEDS)
+SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS, BAYES, FEW_LABELS, FILLING, GAP)
