@@ -1,6 +1,7 @@
 """The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model,
 data/amounts.json, for Text: one letter after another, data/portrait.json, for A family portrait, data/copying.json,
-for Digits out of noise, data/priors.json and data/orders.json, for A learned prior.
+for Digits out of noise, data/priors.json and data/orders.json, for A learned prior, data/alarm.json,
+data/teaching.json and data/inverse.json, for Put it to work: warn, teach, measure.
 
 One job at a time runs them, so that no run disturbs the time of another.
 """
@@ -10,7 +11,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import disk
-from helpers.experiments import adapt, amounts, copying, knobs, orders, portrait, priors, sweeps
+from helpers.experiments import (
+    adapt,
+    alarm,
+    amounts,
+    copying,
+    inverse,
+    knobs,
+    orders,
+    portrait,
+    priors,
+    sweeps,
+    teaching,
+)
 
 SEEDS = range(5)
 RATES = [1e-3, 3e-3, 1e-2, 3e-2]  # for Adam and AdamW; SGD gets as many, each about three times as large
@@ -63,4 +76,7 @@ PORTRAIT = Sweep(disk.DATA / "portrait.json", portrait.train_one, portrait.SETTI
 COPYING = Sweep(disk.DATA / "copying.json", copying.train_one, copying.SETTINGS, copying.SEEDS)
 PRIORS = Sweep(disk.DATA / "priors.json", priors.train_one, priors.SETTINGS)
 ORDERS = Sweep(disk.DATA / "orders.json", orders.train_one, orders.SETTINGS)
-SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS)
+ALARM = Sweep(disk.DATA / "alarm.json", alarm.train_one, alarm.SETTINGS)
+TEACHING = Sweep(disk.DATA / "teaching.json", teaching.train_one, teaching.SETTINGS)
+INVERSE = Sweep(disk.DATA / "inverse.json", inverse.train_one, inverse.SETTINGS)
+SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS, ALARM, TEACHING, INVERSE)
