@@ -26,7 +26,7 @@ SIDE = 14
 PLAIN = [font for font in glyphs.FONTS if font[2] not in glyphs.ORNAMENTAL]
 CASES = {"digits": ("noise", "mirrored", "blank"), "letters": ("noise", "mirrored", "I, l, 1", "blank")}
 SCORES = {
-    "-log p": "surprise", "two-sided": "typicality", "ratio": "against independent pixels",
+    "-log p": "surprise", "two-sided": "typicality", "with ink": "typicality of -log p or of the ink", "ratio": "against independent pixels",
     "rebuilt": "distance to the nearest prototype", "isolation": "isolation forest",
     "neighbour": "distance to the fifth nearest neighbour", "shown": "trees that have seen other odd things",
 }
@@ -108,7 +108,8 @@ def scores(parts: dict[str, np.ndarray], prototypes: int, seed: int) -> dict[str
     train, rng = np.asarray(parts["train"], float), np.random.default_rng(seed)
     pi, p = fit_mixture(train, prototypes, rng, steps=30)
     ink = (train.sum(axis=0) + 0.1) / (len(train) + 0.2)
-    expected = mixture_nll(np.asarray(parts["new"], float), pi, p).mean()
+    reference = np.asarray(parts["new"], float)
+    costs, inks = mixture_nll(reference, pi, p), reference.sum(axis=1)
     forest = IsolationForest(n_estimators=200, random_state=seed).fit(train)
     some = train[rng.permutation(len(train))[:4000]]
     neighbours = NearestNeighbors(n_neighbors=5).fit(some)
@@ -121,7 +122,9 @@ def scores(parts: dict[str, np.ndarray], prototypes: int, seed: int) -> dict[str
 
     return {
         "-log p": lambda x: mixture_nll(x, pi, p),
-        "two-sided": lambda x: np.abs(mixture_nll(x, pi, p) - expected),
+        "two-sided": lambda x: np.abs(mixture_nll(x, pi, p) - costs.mean()),
+        "with ink": lambda x: np.maximum(np.abs(mixture_nll(x, pi, p) - costs.mean()) / costs.std(),
+                                         np.abs(x.sum(axis=1) - inks.mean()) / inks.std()),
         "ratio": lambda x: mixture_nll(x, pi, p) + x @ np.log(ink) + (1 - x) @ np.log(1 - ink),
         "rebuilt": lambda x: ((x - prototype(x)) ** 2).sum(axis=1),
         "isolation": lambda x: -forest.score_samples(x),
