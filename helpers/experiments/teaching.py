@@ -20,7 +20,7 @@ from helpers.experiments.alarm import cell
 from helpers.models.families.matching import FlowMatching
 from helpers.models.layers import gelu_mlp
 
-SIZES = (50, 100, 250, 500, 1250)
+SIZES = (50, 250, 1250)
 MADE = 1000  # generated digits, 100 of each label
 WAYS = ("real", "generated", "both", "both, filtered", "moved", "both, moved", "leak", "Gaussians", "on generated")
 SAYS = {"moved": "real, moved", "leak": "both; the generator saw all", "Gaussians": "both, by one Gaussian a label",
