@@ -46,9 +46,10 @@ PATH = (
     Lesson(15, "learned_prior", "A learned prior"),
     Lesson(16, "better_faster", "Better, faster"),
     Lesson(17, "choose_and_complete", "Put it to work: choose and complete"),
-    Lesson(18, "clean_data", "Clean data"),
-    Lesson(19, "secrets", "Models that keep secrets"),
-    Lesson(20, "your_own_model", "Your own model"),
+    Lesson(18, "warn_teach_measure", "Put it to work: warn, teach, measure"),
+    Lesson(19, "clean_data", "Clean data"),
+    Lesson(20, "secrets", "Models that keep secrets"),
+    Lesson(21, "your_own_model", "Your own model"),
 )
 LESSONS = {lesson.name: lesson for lesson in PATH}
 

@@ -1,7 +1,8 @@
 """The sweeps that ship: data/sweep.json, for the lesson Better, faster, data/adapt.json, for Your own model,
 data/amounts.json, for Text: one letter after another, data/portrait.json, for A family portrait, data/copying.json,
 for Digits out of noise, data/priors.json and data/orders.json, for A learned prior, data/bayes.json,
-data/few_labels.json, data/filling.json and data/gap.json, for Put it to work: choose and complete.
+data/few_labels.json, data/filling.json and data/gap.json, for Put it to work: choose and complete, data/alarm.json,
+data/teaching.json and data/inverse.json, for Put it to work: warn, teach, measure.
 
 One job at a time runs them, so that no run disturbs the time of another.
 """
@@ -13,17 +14,20 @@ from typing import NamedTuple
 from helpers import disk
 from helpers.experiments import (
     adapt,
+    alarm,
     amounts,
     bayes,
     copying,
     few_labels,
     filling,
     gap,
+    inverse,
     knobs,
     orders,
     portrait,
     priors,
     sweeps,
+    teaching,
 )
 
 SEEDS = range(5)
@@ -81,4 +85,8 @@ BAYES = Sweep(disk.DATA / "bayes.json", bayes.train_one, bayes.SETTINGS, bayes.S
 FEW_LABELS = Sweep(disk.DATA / "few_labels.json", few_labels.train_one, few_labels.SETTINGS, few_labels.SEEDS)
 FILLING = Sweep(disk.DATA / "filling.json", filling.train_one, filling.SETTINGS, filling.SEEDS)
 GAP = Sweep(disk.DATA / "gap.json", gap.train_one, gap.SETTINGS, gap.SEEDS)
-SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS, BAYES, FEW_LABELS, FILLING, GAP)
+ALARM = Sweep(disk.DATA / "alarm.json", alarm.train_one, alarm.SETTINGS)
+TEACHING = Sweep(disk.DATA / "teaching.json", teaching.train_one, teaching.SETTINGS)
+INVERSE = Sweep(disk.DATA / "inverse.json", inverse.train_one, inverse.SETTINGS)
+SWEEPS = (KNOBS, ADAPT, AMOUNTS, PORTRAIT, COPYING, PRIORS, ORDERS, BAYES, FEW_LABELS, FILLING, GAP, ALARM, TEACHING,
+          INVERSE)
