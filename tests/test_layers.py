@@ -25,6 +25,7 @@ FLOORS = [
     ["senses"],
     ["build", "export", "priors"],
     ["runs", "experiments", "widgets"],
+    ["pages"],
     ["exercises", "__main__"],
 ]
 KINDS = {"image", "sound", "text"}
