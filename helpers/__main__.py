@@ -1,4 +1,4 @@
-"""python -m helpers fit | sample | info: train a model on your own data, draw from it, and see what it is.
+"""python -m helpers fit | sample | page | info: train a model on your own data, draw from it, and see what it is.
 
 PyTorch is imported only when there is something to compute, so that the help comes at once.
 """
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"example: python -m helpers fit data/samples/leaves --size 48 --out leaves --minutes 2\n\n{CODES}",
         formatter_class=plain,
     )
-    commands = top.add_subparsers(dest="command", metavar="fit | sample | info", required=True)
+    commands = top.add_subparsers(dest="command", metavar="fit | sample | page | info", required=True)
 
     def command(name, says, example):
         return commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", formatter_class=plain,
@@ -95,6 +95,11 @@ def parser() -> argparse.ArgumentParser:
                         help="a PNG of images; a PNG of spectrograms, with FLAC or WAV files beside it; a text file, "
                         "which is printed if there is no FILE (samples)")
 
+    page = command("page", "make one HTML file of a finished run, which draws or writes in any browser, to send to a friend",
+                   "page leaves --out leaves.html")
+    page.add_argument("run", metavar="RUN", help="the folder that fit has made")
+    page.add_argument("--out", metavar="FILE", required=True, help="the HTML file")
+
     info = command("info", "say what a run is: its data, its figures, its limits", "info leaves")
     info.add_argument("run", metavar="RUN", help="the folder that fit has made")
     return top
@@ -110,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said what was wrong, or has shown the help
         return int(stop.code or DONE)
     try:
-        code = {"fit": _fit, "sample": _sample, "info": _info}[given.command](given)
+        code = {"fit": _fit, "sample": _sample, "page": _page, "info": _info}[given.command](given)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -231,6 +236,14 @@ def _legend(names):
     for number, (name, drawn) in enumerate(zip(names, plotting.writable(names, features.check("raqm"))), start=1):
         if drawn == f"label {number}" != name:
             print(f"on the sheet, {drawn} is {name}")
+
+
+def _page(given):
+    from helpers import pages, runs
+
+    file = pages.of_run(runs.load(given.run), given.out)
+    print(f"{file}: {file.stat().st_size / 1e6:.1f} MB; open it by a double click")
+    return DONE
 
 
 def _info(given):

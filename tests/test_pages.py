@@ -10,10 +10,11 @@ from fontTools.pens.areaPen import AreaPen
 from fontTools.ttLib import TTFont
 
 import chromium
-from helpers import disk, pages
+from helpers import disk
 from helpers.build import restore
 from helpers.data import glyphs, strokes
 from helpers.pages import document
+from helpers.pages import shipped as pages
 
 HALF = 1e-2  # half precision has eleven bits
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import helpers
-from helpers import pages
+from helpers.pages import shipped as pages
 
 
 def main() -> int:

@@ -4,6 +4,14 @@ A page asks for nothing from elsewhere and needs neither Python nor a server. It
 JavaScript, beside this file; a test holds their numbers against PyTorch's.
 """
 
-from helpers.pages.shipped import PAGES, write
+from pathlib import Path
+from typing import Any
 
-__all__ = ["PAGES", "write"]
+from helpers.pages import own
+
+__all__ = ["of_run", "own"]
+
+
+def of_run(run: Any, out: str | Path) -> Path:
+    """Write the page of the reader's own finished ``Run``; see :func:`helpers.pages.own.write`."""
+    return own.write(run, out)

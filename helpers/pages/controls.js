@@ -29,6 +29,16 @@ function choice(name, options, id) {
   return { box, select, get value() { return options[select.selectedIndex][1]; } };
 }
 
+/** The labels to choose from, and all of them, into the place for them; nothing where there are none. */
+function chooser(labels, all, changed) {
+  if (!labels.length) return { value: null };
+  const found = choice("label", [[all, null], ...labels.map((name, k) => [name, k])], "label");
+  found.select.setAttribute("dir", "auto");
+  found.select.addEventListener("change", () => changed());
+  byId("labels").append(found.box);
+  return found;
+}
+
 /** A number with one digit behind the point; with its sign, if asked for. */
 function signed(value, sign = true) {
   const text = Math.abs(value).toFixed(1), zero = Number(text) === 0;
