@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
                         help="a PNG of images; a PNG of spectrograms, with FLAC or WAV files beside it; a text file, "
                         "which is printed if there is no FILE (samples)")
 
-    page = command("page", "make one HTML file of a finished run, which draws or writes in any browser, to send to a friend",
+    page = command("page", "make one HTML file of a finished run that draws, writes or plays in any browser",
                    "page leaves --out leaves.html")
     page.add_argument("run", metavar="RUN", help="the folder that fit has made")
     page.add_argument("--out", metavar="FILE", required=True, help="the HTML file")

@@ -89,7 +89,7 @@ byId("knobs").append(temperature.box);
 function show() {
   const hex = byId("colour").value, found = namesFor(hex, temperature.value, turn);
   byId("names").replaceChildren(...found.map((name) => element("li", {}, name)));
-  say(found.length ? `${found.length} names for ${hex}: ${found.join(", ")}.` : `No name for ${hex} came; try again.`);
+  say(found.length ? `For the colour ${hex}.` : `No name for ${hex} came; try again.`);
 }
 
 function paint() {

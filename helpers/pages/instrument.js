@@ -1,9 +1,11 @@
 // The designer of instruments: a code of eight numbers, decoded under 36 pitches, and played by adding up harmonics.
 "use strict";
 
-const facts = JSON.parse(byId("data").textContent), weights = unpack(facts.packed), { first, pitches } = facts;
+const facts = JSON.parse(byId("data").textContent), weights = unpack(facts.packed);
+const { first, pitches } = facts;
 const decoder = within(weights, "decoder."), prior = makePrior(facts.prior, within(weights, "prior."));
-const SCALE = [60, 62, 64, 65, 67, 69, 71, 72], MIDDLE_C = 60, NAMES = "C C♯ D D♯ E F F♯ G G♯ A A♯ B".split(" ");
+const SHOWN = [60, 62, 64, 65, 67, 69, 71, 72], MIDDLE_C = 60; // a scale
+const NAMES = "C C♯ D D♯ E F F♯ G G♯ A A♯ B".split(" ");
 const LETTERS = { KeyZ: 0, KeyS: 1, KeyX: 2, KeyD: 3, KeyC: 4, KeyV: 5, KeyG: 6, KeyB: 7, KeyH: 8, KeyN: 9, KeyJ: 10,
   KeyM: 11, KeyQ: 12, Digit2: 13, KeyW: 14, Digit3: 15, KeyE: 16, KeyR: 17, Digit5: 18, KeyT: 19, Digit6: 20, KeyY: 21,
   Digit7: 22, KeyU: 23, KeyI: 24, Digit9: 25, KeyO: 26, Digit0: 27, KeyP: 28 };
@@ -150,8 +152,8 @@ function playTune() {
 }
 
 function drawSheet() {
-  const canvas = byId("sheet"), found = SCALE.map(note), { T } = found[0], high = 256;
-  const image = new ImageData(SCALE.length * T, high);
+  const canvas = byId("sheet"), found = SHOWN.map(note), { T } = found[0], high = 256;
+  const image = new ImageData(SHOWN.length * T, high);
   found.forEach(({ data }, n) => {
     for (let f = 0; f < high; f++) for (let t = 0; t < T; t++) {
       const loud = Math.min(Math.max((data[f * T + t] + 7) / 6.5, 0), 1) * (MAGMA.length - 1);

@@ -1,4 +1,4 @@
-// The model of texts: a recurrent network and n-grams guess the next symbol together, as helpers.models.language has it.
+// The model of texts: a recurrent network and n-grams guess the next symbol together, as helpers.models.language has.
 "use strict";
 
 /** Which symbols followed which: a tree of all grams, in sorted arrays. A key is the parent's number times V, plus the

@@ -43,7 +43,7 @@ def facts() -> dict[str, Any]:
         for number, model in enumerate(models[:count]):
             found.append({"kind": kind, "name": f"{checkpoint}.{number}", "plan": {"spread": model.spread}})
             tensors |= chosen(model.state_dict(), "", f"{checkpoint}.{number}.")
-    meaning = Meaning(names, data.train.c)
+    meaning = Meaning(names, np.asarray(data.train.c))
     weights = meaning.ridge.coef_.T  # (features, 3)
     meant = {feature: np.round(weights[i], 5).tolist() for feature, i in meaning.features.vocabulary_.items()
              if feature.removesuffix(" (last)") in fine}
@@ -54,6 +54,7 @@ def facts() -> dict[str, Any]:
         "first": sorted({word for name in names for word in parts(name)[:-1]} & fine),
         "last": sorted({parts(name)[-1] for name in names if parts(name)} & fine),
         "known": sorted({alike(name) for name in names if set(parts(name)) <= fine}),
-        "meaning": {"words": meant, "middle": meaning.ridge.intercept_.tolist(), "precision": meaning.precision.tolist()},
+        "meaning": {"words": meant, "middle": meaning.ridge.intercept_.tolist(),
+                    "precision": meaning.precision.tolist()},
         "lambda": LAMBDA, "draws": DRAWS, "longest": longest,
     }

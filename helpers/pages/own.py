@@ -22,12 +22,12 @@ from helpers.pages.document import HERE, chosen, document, pack
 from helpers.runs import sheets
 from helpers.senses import text
 
-FOOT = """<p>Everything happens in this page: nothing is loaded, and nothing leaves your computer. It is one file; send it,
-open it without a network. It holds the model and its labels, and no example of the data; {limits} Made with <i>From
+FOOT = """<p>Everything happens in this page: nothing is loaded, and nothing leaves your computer. It is one file; send
+it, open it without a network. It holds the model and its labels, and no example of the data; {limits} Made with <i>From
 Encoder to Generator</i>.</p>"""
 COPIES = "but a model can give away what it has learned from, so ask those whose data they are before you share it."
-PIECES = ("but the pieces of up to {order} characters that its n-grams count are pieces of the texts it learned from, so "
-          "look before you share it.")
+PIECES = ("but the pieces of up to {order} characters that its n-grams count are pieces of the texts it learned from, "
+          "so look before you share it.")
 BASE = ("numbers.js", "priors.js", "controls.js")
 
 
@@ -63,7 +63,7 @@ def _title(run):
 
 def _lead(run, does):
     told = f", told which of {len(run.names)} labels" if run.names else ""
-    return f"{does}{told}: none of it was in the data, unless the model learned something by heart."
+    return f"{does}{told}. None of it was in the data, unless the model learned something by heart."
 
 
 def _with_codes(run, model, decoder):
@@ -84,15 +84,15 @@ def _images(run, model, decoder):
     average = "average" if prefix == "" else "plain.average.weight"
     facts |= {"code": f"{prefix}code", "label": f"{prefix}label", "average": average, "levels": decoder.levels,
               "shape": list(shape), "steps": steps(inner.net, f"{prefix}net"), "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Images that a network draws"), _body("own_images"),
+    return document(_title(run), _lead(run, "Images that nobody drew: a network does"), _body("own_images"),
                     (*BASE, "images.js", "own_images.js"), facts, FOOT.format(limits=COPIES))
 
 
 def _sounds(run, model, decoder):
     facts, tensors = _with_codes(run, model, decoder)
-    labels, F, T = decoder.average.shape
-    facts |= {"F": F, "T": T, "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Sounds that a network makes"), _body("own_sounds"),
+    _, frequencies, frames = decoder.average.shape
+    facts |= {"F": frequencies, "T": frames, "packed": pack(tensors)}
+    return document(_title(run), _lead(run, "Sounds that nobody recorded: a network makes them"), _body("own_sounds"),
                     (*BASE, "harmonics.js", "phases.js", "own_sounds.js"), facts, FOOT.format(limits=COPIES))
 
 
@@ -101,11 +101,11 @@ def _texts(run, model):
     tensors = {name: value for name, value in model.state_dict().items() if name not in tables}
     keys, counts = model.keys.numpy(), model.counts.numpy()
     numbers = np.concatenate([np.diff(keys, prepend=0), counts])
-    facts = {"labels": list(run.names), "characters": run.data_card["characters"], "longest": model.longest,
+    facts = {"labels": list(run.names), "characters": list(run.data_card["characters"]), "longest": model.longest,
              "order": model.order, "temperature": text.SAMPLING["temperature"], "plan": {"spread": model.spread},
              "grams": {"grams": len(keys), "bytes": base64.b64encode(short(numbers)).decode("ascii")},
              "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Texts that a network writes"), _body("own_texts"),
+    return document(_title(run), _lead(run, "Texts that nobody wrote: a network does"), _body("own_texts"),
                     ("numbers.js", "controls.js", "gru.js", "language.js", "own_texts.js"), facts,
                     FOOT.format(limits=PIECES.format(order=model.order)))
 

@@ -6,7 +6,7 @@ const prior = makePrior(facts.prior, within(weights, "prior.")), { labels } = fa
 const random = uniform((Math.random() * 2 ** 32) >>> 0);
 const decode = (code, label) => decodeImage(facts, weights, Float32Array.from(code), label);
 const chosen = chooser(labels, "all, in turn", draw);
-const walk = slider("from – to", { min: 0, max: 1, step: 0.05, value: 0, id: "way" }, atMostOncePerFrame(drawLarge));
+const walk = slider("on the way", { min: 0, max: 1, step: 0.05, value: 0, id: "way" }, atMostOncePerFrame(drawLarge));
 let drawn = [], ends = [0, 1];
 byId("walk").append(walk.box);
 
@@ -19,7 +19,8 @@ function draw() {
   byId("sheet").replaceChildren(...drawn.map(({ code, label }, i) => {
     const canvas = element("canvas", { class: "pixels", "aria-hidden": "true" });
     paintImage(canvas, decode(code, label), facts.shape);
-    const button = element("button", { type: "button", class: "tile", "aria-label": `Image ${i + 1}${said(label)}` }, canvas);
+    const name = `Image ${i + 1}${said(label)}`;
+    const button = element("button", { type: "button", class: "tile", "aria-label": name }, canvas);
     if (labels.length) button.append(element("bdi", { dir: "auto" }, labels[label]));
     button.addEventListener("click", () => goTo(i));
     return button;

@@ -26,7 +26,7 @@ function draw() {
     return { label, code: prior.draw(facts.shared || !labels.length ? null : label, random) };
   });
   byId("sheet").replaceChildren(...drawn.map(({ code, label }, i) => {
-    const canvas = element("canvas", { "aria-hidden": "true" }), sound = decode(code, label);
+    const canvas = element("canvas", { class: "sound", "aria-hidden": "true" }), sound = decode(code, label);
     paint(canvas, sound);
     const name = `Play sound ${i + 1}${labels.length ? `, ${labels[label]}` : ""}`;
     const button = element("button", { type: "button", class: "tile", "aria-label": name }, canvas);
@@ -40,7 +40,8 @@ function draw() {
 function paint(canvas, { data, F, T }) {
   const image = new ImageData(T, 128);
   for (let y = 0; y < 128; y++) for (let t = 0; t < T; t++) { // by octaves, as frequencies are heard
-    const f = Math.floor(2 * ((F - 1) / 2) ** (1 - y / 127)), loud = Math.min(Math.max(data[f * T + t] / 6.9 + 1, 0), 1) * 4;
+    const f = Math.floor(2 * ((F - 1) / 2) ** (1 - y / 127));
+    const loud = Math.min(Math.max(data[f * T + t] / 6.9 + 1, 0), 1) * 4;
     const k = Math.min(Math.floor(loud), 3), at = 4 * (y * T + t);
     for (let c = 0; c < 3; c++) image.data[at + c] = MAGMA[k][c] + (loud - k) * (MAGMA[k + 1][c] - MAGMA[k][c]);
     image.data[at + 3] = 255;

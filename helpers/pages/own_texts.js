@@ -1,12 +1,13 @@
 // The page of one's own model of texts: it writes, under any label, and goes on from how a text begins.
 "use strict";
 
-const facts = JSON.parse(byId("data").textContent), weights = unpack(facts.packed), { labels, characters, longest } = facts;
+const facts = JSON.parse(byId("data").textContent), weights = unpack(facts.packed);
+const { labels, characters, longest } = facts;
 const grams = new Grams(facts.grams, characters.length + SPECIAL, facts.order), many = longest > 80 ? 4 : 12;
 const random = uniform((Math.random() * 2 ** 32) >>> 0), numberOf = new Map(characters.map((k, i) => [k, SPECIAL + i]));
 const chosen = chooser(labels, "all, in turn", write);
-const temperature = slider("temperature", { min: 0.1, max: 1.5, step: 0.1, value: facts.temperature, id: "temperature" },
-  () => {});
+const warm = { min: 0.1, max: 1.5, step: 0.1, value: facts.temperature, id: "temperature" };
+const temperature = slider("temperature", warm, () => {});
 byId("knobs").append(temperature.box);
 
 /** The model, told a label (a number), or null. */

@@ -62,8 +62,8 @@ function guessWave({ data, F, T }, random) {
     const x = data[f * T + t];
     magnitude[t * F + f] = x > Math.log(FLOOR) + 0.1 ? Math.exp(Math.min(x, 3)) : 0;
   }
-  const re = new Float64Array(size), im = new Float64Array(size), oldRe = new Float64Array(size), oldIm = new Float64Array(size);
-  const newRe = new Float64Array(size), newIm = new Float64Array(size), back = MOMENTUM / (1 + MOMENTUM);
+  const [re, im, oldRe, oldIm, newRe, newIm] = Array.from({ length: 6 }, () => new Float64Array(size));
+  const back = MOMENTUM / (1 + MOMENTUM);
   for (let i = 0; i < size; i++) {
     const angle = 2 * Math.PI * random();
     [re[i], im[i]] = [magnitude[i] * Math.cos(angle), magnitude[i] * Math.sin(angle)];

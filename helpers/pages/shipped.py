@@ -28,9 +28,9 @@ CODES = 800  # codes from which the directions of the knobs are found, as in the
 
 
 def directions(measured: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """For each trait (N, C) of codes (N, K) the likeliest step that adds one deviation to it, and nothing to the others.
+    """For each trait (N, C) of codes (N, K) the likeliest step that adds one deviation to it, none to the others.
 
-    By least squares, as in Audio, where a step counts by how far codes vary its way, S: B = S W (Wᵀ S W)⁻¹, (C, K).
+    By least squares, as in Audio, where a step counts by how far codes vary its way: B = S W (Wᵀ S W)⁻¹, (C, K).
     """
     y, S = (measured - measured.mean(axis=0)) / measured.std(axis=0), np.cov(codes.T)
     W = np.linalg.lstsq(codes - codes.mean(axis=0), y, rcond=None)[0]  # (K, C)
@@ -88,8 +88,8 @@ def instrument() -> str:
               "packed": pack(decoder | chosen(flow(prior), "", "prior."))}
     return document(
         "Instrument designer",
-        "An instrument that nobody built: eight numbers, which a network turns into the sound of 36 keys. Move a slider, "
-        "and play.",
+        "An instrument that nobody built: eight numbers, which a network turns into the sound of 36 keys. Move a "
+        "slider, and play.",
         (HERE / "instrument.html").read_text(encoding="utf-8"),
         (*SHARED, "harmonics.js", "instrument.js"), facts,
         FOOT.format(lesson="Audio: play a new instrument", limits="The model learned from 230 instruments of four "
@@ -103,9 +103,10 @@ def colours() -> str:
         "Pick a colour. A network that was told it writes a hundred names; others choose the five best.",
         (HERE / "colours.html").read_text(encoding="utf-8"),
         ("numbers.js", "controls.js", "gru.js", "colours.js"), naming.facts(),
-        FOOT.format(lesson="Text: name a colour", limits="The networks learned from 679 names that visitors of a web site "
-                    "gave (the XKCD colour survey, CC0). A name is made of words in that list, and is not itself in it; "
-                    "crude words were left out."))
+        FOOT.format(lesson="Text: name a colour", limits="The networks learned from 679 names that visitors of a web "
+                    "site gave (the XKCD colour survey, CC0). A name is made of words in that list, and is not itself "
+                    "in it; crude words were left out. Two networks of each kind choose here, in the lesson four or "
+                    "five."))
 
 
 PAGES: dict[str, Callable[[], str]] = {"typeface": typeface, "instrument": instrument, "colours": colours}
