@@ -15,6 +15,7 @@
     export        files for other programs: a typeface as TTF, an instrument as SFZ
     runs          from a folder of data to a model in a folder; also: python -m helpers fit | sample | info
     experiments   many trainings side by side, and the recipes of all that ships in data/
+    pages         models as HTML files that compute in a browser: make pages, python -m helpers page
     widgets, exercises          designers; the exercises of every lesson: check, hint, solution
 """
 

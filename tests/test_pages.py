@@ -1,18 +1,23 @@
 """The pages that play, each opened from the disk in a real browser: PyTorch's numbers, and what a reader does there."""
 
 import io
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from fontTools.pens.areaPen import AreaPen
 from fontTools.ttLib import TTFont
 
 import chromium
-from helpers import disk
+from helpers import disk, synthesis
 from helpers.build import restore
-from helpers.data import glyphs, strokes
+from helpers.data import colours, glyphs, strokes
+from helpers.evaluation import naming
+from helpers.evaluation.filters import rude
 from helpers.pages import document
 from helpers.pages import shipped as pages
 
@@ -179,6 +184,177 @@ def test_names_that_no_font_can_have(typeface, name, said):
     assert said in typeface.page.locator("#saved").inner_text()
 
 
+# --- instruments -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def instrument(browser, folder):
+    return chromium.Opened(browser, written(folder, "instrument"))
+
+
+def test_the_notes_are_pytorchs(instrument):
+    model = pretrained("notes-instruments")
+    for seed, pitch in ((0, 48), (1, 69), (2, 83)):
+        code = torch.randn(1, 8, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            ours = model.expect(code, torch.tensor([pitch - 48]))[0, 0].numpy()
+        found = instrument.js("(given) => Array.from(model.decode(given.code, given.pitch).data)",
+                              {"code": code[0].tolist(), "pitch": pitch})
+        print("instrument, log-magnitudes: largest difference", np.abs(np.reshape(found, (513, 51)) - ours).max())
+        assert np.abs(np.reshape(found, (513, 51)) - ours).max() < HALF
+        note = {"data": np.float32(ours).ravel().tolist(), "hz": synthesis.hertz(pitch)}
+        spectrogram = "(n) => { const s = { data: Float32Array.from(n.data), F: 513, T: 51 };"
+        for sharpen in (0, 20):
+            read = instrument.js(f"{spectrogram} return model.readHarmonics(s, n.hz, {sharpen}).map((a) => [...a]) }}",
+                                 note)
+            assert np.array(read) == pytest.approx(synthesis.read_harmonics(ours, note["hz"], sharpen), abs=1e-5)
+        measured = instrument.js(f"{spectrogram} return model.measure(s, n.hz) }}", note)
+        assert measured == pytest.approx(synthesis.measure(ours, note["hz"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("order", [[None] * 3, [2.0, None, -1.0]])
+def test_the_flow_of_instruments_is_pytorchs(instrument, order):
+    same_flow(instrument, pretrained("notes-prior"), order)
+
+
+def test_what_is_played_is_what_our_synthesiser_plays(instrument):
+    """The same amplitudes, the same sines; a longer note, with vibrato, too."""
+    for pitch, seconds, vibrato in ((60, 1, 0), (72, 2, 30)):
+        instrument.page.get_by_label("vibrato, cents").fill(str(vibrato))
+        wave = np.array(instrument.js(f"Array.from(model.wave({pitch}, {seconds}))"))
+        decoded = instrument.js(f"Array.from(model.decode(model.designer.code, {pitch}).data)")
+        samples, hz = 16_000 * seconds, synthesis.hertz(pitch)
+        bends = synthesis.curve(hz, samples, vibrato)
+        ours = synthesis.add_harmonics(np.reshape(decoded, (1, 513, 51)), hz, samples, bends)[0]
+        assert wave.shape == ours.shape and np.abs(wave - ours).max() < 2e-3 * np.abs(ours).max()
+    instrument.page.get_by_label("vibrato, cents").fill("0")
+
+
+def pitch_of(wave):
+    """The pitch in Hz: the first peak of the autocorrelation."""
+    part = wave[1600:9600] - wave[1600:9600].mean()
+    alike = np.fft.irfft(np.abs(np.fft.rfft(part, 2 * len(part))) ** 2)[: len(part)]
+    shifts = np.arange(12, 200)
+    first = shifts[np.flatnonzero(alike[shifts] > 0.9 * alike[shifts].max())[0]]
+    best = first + np.argmax(alike[first : first + 8])
+    a, b, c = alike[best - 1 : best + 2]
+    return 16_000 / (best + 0.5 * (a - c) / (a - 2 * b + c))
+
+
+@pytest.mark.parametrize(("key", "pitch"), [("KeyZ", 48), ("KeyQ", 60), ("Digit2", 61), ("KeyY", 69)])
+def test_a_key_of_the_computer_plays(instrument, key, pitch):
+    instrument.page.locator("h1").click()
+    instrument.page.keyboard.down(key)
+    assert instrument.js(f"document.getElementById('key-{pitch}').classList.contains('down')")
+    heard = instrument.js("({ pitch: model.last.pitch, samples: Array.from(model.last.samples), state: model.state })")
+    instrument.page.keyboard.up(key)
+    assert not instrument.js("document.querySelector('.key.down')")
+    wave = np.array(heard["samples"])
+    assert heard["pitch"] == pitch and heard["state"] == "running" and np.abs(wave).max() > 0.05
+    assert pitch_of(wave) == pytest.approx(440 * 2 ** ((pitch - 69) / 12), rel=0.005)
+
+
+def test_a_key_of_the_screen_plays_by_pointer_and_by_keyboard(instrument):
+    instrument.page.locator("#key-64").click(position={"x": 10, "y": 120})
+    assert instrument.js("model.last.pitch") == 64
+    instrument.page.locator("#key-60").focus()
+    instrument.page.keyboard.press("ArrowRight")
+    assert instrument.js("document.activeElement.id") == "key-61"
+    instrument.page.keyboard.press("Enter")
+    assert instrument.js("model.last.pitch") == 61
+    instrument.page.wait_for_selector(".key.down", state="detached")
+
+
+def test_a_slider_moves_the_instrument_and_letters_in_lists_play_nothing(instrument):
+    before, measured = picture(instrument, "sheet"), instrument.js("model.designer.measured()")
+    instrument.page.get_by_label("brighter").fill("2")
+    assert picture(instrument, "sheet") != before
+    assert instrument.js("model.designer.measured()")["brightness"] > measured["brightness"]
+    instrument.page.get_by_role("button", name="Surprise me").click()
+    assert "brightness" in (picture(instrument, "sheet") and instrument.page.locator("#said").inner_text())
+    instrument.js("model.last = null")
+    instrument.page.locator("#order-0").focus()
+    instrument.page.keyboard.press("z")
+    assert instrument.js("model.last") is None
+    instrument.page.get_by_role("button", name="Back to the middle").click()
+    assert picture(instrument, "sheet") == before
+
+
+def test_the_tune_is_a_sound_file(instrument):
+    with instrument.page.expect_download() as waiting:
+        instrument.page.get_by_role("button", name="Download the tune").click()
+    wave, rate = soundfile.read(waiting.value.path())
+    assert rate == 16_000 and len(wave) > 4 * rate and 0.5 < np.abs(wave).max() < 1
+    instrument.page.get_by_role("button", name="Play a tune").click()
+    assert not instrument.wrong
+
+
+# --- colours ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def namer(browser, folder):
+    return chromium.Opened(browser, written(folder, "colours"))
+
+
+@pytest.fixture(scope="module")
+def survey():
+    data = colours.load()
+    return data, data.vocabulary.decode(data.train.x)
+
+
+def test_the_judges_are_pytorchs(namer, survey):
+    data, known = survey
+    lexicon, c = colours.Words(known), colours.rgb_to_oklab([0.2, 0.5, 0.7])
+    assert namer.js("model.oklab('#3380b3')") == pytest.approx(colours.rgb_to_oklab(np.array([51, 128, 179]) / 255))
+    texts = ["dusty blue", "sea", "very bright rose"]
+    told = [("words", "names-words-colour", 0), ("words", "names-words-colour", 1), ("words", "names-words-colour", 2),
+            ("letters", "names-gru-colour", 0), ("letters", "names-gru-colour", 1)]
+    largest = 0.0
+    for place, (kind, name, copy) in enumerate(told):
+        x = torch.as_tensor(lexicon.encode(texts) if kind == "words" else data.vocabulary.encode(texts))
+        with torch.no_grad():
+            ours = pretrained(name)[copy].log_prob(x, torch.tensor(c).float().expand(3, -1)).numpy()
+        found = [namer.js("(g) => model.logProb(g.place, g.text, g.c)", {"place": place, "text": text, "c": list(c)})
+                 for text in texts]
+        largest = max(largest, np.abs(np.array(found) - ours).max())
+    print("colours, log p of a name: largest difference", largest)
+    assert largest < 2 * HALF  # of a sum over up to seventeen letters
+    ours = naming.Meaning(known, np.asarray(data.train.c)).log_density(texts, np.tile(c, (3, 1)))
+    assert [namer.js("(g) => model.meant(g[0], g[1])", [t, list(c)]) for t in texts] == pytest.approx(ours, abs=HALF)
+
+
+def test_names_fit_and_are_new_and_fit_to_be_shown(namer, survey):
+    _, known = survey
+    names = naming.Namer(None, None, [], known)
+    shown = {hex_: namer.js(f"model.namesFor('{hex_}', 1, 0)") for hex_ in ("#1f3fd0", "#c81e1e", "#2e8b3a", "#f5f0a0")}
+    assert all(len(found) == 5 and all(names.may(name) for name in found) for found in shown.values())
+    for hex_, word in (("#1f3fd0", "blue"), ("#c81e1e", "red"), ("#2e8b3a", "green"), ("#f5f0a0", "yellow")):
+        assert any(word in name for name in shown[hex_]), shown
+    again, others = (namer.js(f"model.namesFor('#1f3fd0', 1, {draw})") for draw in (0, 1))
+    assert again == shown["#1f3fd0"] != others
+
+
+def test_no_crude_word_is_in_the_page(folder):
+    page = written(folder, "colours").read_text(encoding="utf-8")
+    facts = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    words = {*facts["words"], *facts["first"], *facts["last"], *facts["meaning"]["words"]}
+    assert len(words) > 300 and not [word for word in words if rude(word)]
+
+
+def test_picking_a_colour_names_it(namer):
+    namer.page.get_by_label("Colour", exact=True).fill("#112266")
+    namer.page.get_by_text("For the colour #112266.").wait_for()
+    names = namer.page.locator("#names li").all_inner_texts()
+    ink = namer.js("getComputedStyle(document.getElementById('patch')).color")
+    assert len(names) == 5 and ink == "rgb(255, 255, 255)"
+    namer.page.get_by_role("button", name="Other names").click()
+    assert namer.page.locator("#names li").all_inner_texts() != names
+    namer.page.get_by_label("temperature").fill("0.4")
+    namer.page.wait_for_timeout(1000)
+    assert 0 < len(namer.page.locator("#names li").all_inner_texts()) <= 5
+
+
 # --- all of them -----------------------------------------------------------------------------------------
 
 
@@ -206,7 +382,8 @@ def test_without_javascript_a_page_says_so(browser, folder, name):
 @pytest.mark.parametrize("name", pages.PAGES)
 def test_all_of_a_page_can_be_reached_by_keyboard(browser, folder, name):
     opened = chromium.Opened(browser, written(folder, name))
-    controls = opened.js("document.querySelectorAll('input, select, button, textarea').length")
+    every = "input, select, button:not([tabindex='-1']), textarea"
+    controls = opened.js(f'document.querySelectorAll("{every}").length')
     seen = set()
     for _ in range(controls + 2):
         opened.page.keyboard.press("Tab")
