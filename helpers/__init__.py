@@ -12,22 +12,30 @@
     training      fit, the one training loop
     senses        image, sound, text: what is peculiar to each, under the same names
     build         a model for a data set, by the name of its family; models that open themselves
+    uses          what a model is good for beside drawing: classify, impute, oddness
     export        files for other programs: a typeface as TTF, an instrument as SFZ
-    runs          from a folder of data to a model in a folder; also: python -m helpers fit | sample | info
+    runs          from a folder of data to a model in a folder, and that model at work: python -m helpers fit | …
     experiments   many trainings side by side, and the recipes of all that ships in data/
     pages         models as HTML files that compute in a browser: make pages, python -m helpers page
     widgets, exercises          designers; the exercises of every lesson: check, hint, solution
+    workshop      for the room: python -m helpers preflight | grade; helpers.catch_up
 """
 
 import os
 import random
+import sys
 from typing import TYPE_CHECKING
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an old Python gets as far as this sentence: no newer syntax in this file
+    sys.exit(f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}, and this project needs 3.11 or "
+             "later: install one, and call `make lab PYTHON=python3.12`, say. Code for the instructor: "
+             f"P-{sys.platform[0].upper()}{sys.version_info[0]}{sys.version_info[1]}")
 
 if TYPE_CHECKING:  # slow to import
     import numpy as np
     import torch
 
-__all__ = ["device", "setup"]
+__all__ = ["catch_up", "device", "setup"]
 __version__ = "0.1.0"
 
 
@@ -73,3 +81,15 @@ def device(name: str | None = None) -> "torch.device":
     if not there.get(found.type, True):
         raise ValueError(f"device is {name!r}, and PyTorch finds no such GPU here; give cpu, or leave device out.")
     return found
+
+
+def catch_up(lesson: str, before: str) -> None:
+    """Run the cells of a lesson that stand before one of its sections, quietly, in the namespace of the caller.
+
+    In a notebook: ``helpers.catch_up("images", before="An alphabet from one letter")``; then go on from there.
+    ``lesson`` is the name of its file without the number, ``before`` the title of the section. Raises ValueError for
+    those that there are not, with a list of those that there are.
+    """
+    from helpers.workshop import catching_up
+
+    catching_up.catch_up(lesson, before, sys._getframe(1).f_globals)

@@ -1,4 +1,7 @@
-"""python -m helpers fit | sample | page | info: train a model on your own data, draw from it, and see what it is.
+"""python -m helpers fit | sample | page | info: train a model on your own data, draw from it, and see what it is; and
+complete | odd | classify: put it to work on other files.
+
+For the room: preflight looks at this computer, grade at learners' notebooks.
 
 PyTorch is imported only when there is something to compute, so that the help comes at once.
 """
@@ -10,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 
-DONE, USAGE, DATA, TRAINING, RUN, STOPPED = 0, 2, 3, 4, 5, 130
+DONE, USAGE, DATA, TRAINING, RUN, MEND, STOPPED = 0, 2, 3, 4, 5, 6, 130
 CODES = """exit codes: 0 done, 2 wrong usage, 3 the data cannot be used, 4 training went wrong (or nothing could be
-written), 5 the run cannot be read or continued, 130 stopped by Ctrl-C"""
+written), 5 the run cannot be read or continued, 6 preflight found something to mend, 130 stopped by Ctrl-C"""
 PRIORS = ("normal", "gaussian", "mixture", "flow")  # helpers.priors.KINDS, which is slow to import
 PROCESSES = "several processes: torchrun --nproc-per-node=2 -m helpers fit …"
 
@@ -48,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"example: python -m helpers fit data/samples/leaves --size 48 --out leaves --minutes 2\n\n{CODES}",
         formatter_class=plain,
     )
-    commands = top.add_subparsers(dest="command", metavar="fit | sample | page | info", required=True)
+    commands = top.add_subparsers(dest="command", required=True,
+                                   metavar="fit | sample | page | info | complete | odd | classify | preflight | grade")
 
     def command(name, says, example):
         return commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", formatter_class=plain,
@@ -102,6 +106,40 @@ def parser() -> argparse.ArgumentParser:
 
     info = command("info", "say what a run is: its data, its figures, its limits", "info leaves")
     info.add_argument("run", metavar="RUN", help="the folder that fit has made")
+    complete = command("complete", "fill in what is missing in a file",
+                       "complete leaves half.png -n 9 --label oak --out whole.png")
+    complete.add_argument("run", metavar="RUN", help="the folder that fit has made")
+    complete.add_argument("file", metavar="FILE", help="an image, whose transparent part is missing; a sound; a text, "
+                          "each line of which is a beginning")
+    complete.add_argument("-n", metavar="N", type=positive(int), default=8, help="in how many ways (8)")
+    complete.add_argument("--missing", metavar="M", help="what is missing. Of an image: left, right, top or bottom, or "
+                          "X,Y,W,H in pixels of the file; of a sound: FROM-TO in seconds; of a text: the character "
+                          "that stands for a missing one")
+    complete.add_argument("--label", metavar="L", help="one label only; by default all in turn")
+    complete.add_argument("--seed", metavar="S", type=seed, default=0, help="another seed, other ways (0)")
+    complete.add_argument("--out", metavar="FILE", help="as of sample (completed)")
+
+    odd = command("odd", "rank files, the oddest first, beside examples that the model has not learnt from",
+                  "odd leaves my-photos")
+    odd.add_argument("run", metavar="RUN", help="the folder that fit has made")
+    odd.add_argument("folder", metavar="FOLDER", help="a folder of files like those of the run, or one file")
+    odd.add_argument("--by", choices=("nll", "typicality", "ratio", "reconstruction"), default="nll",
+                     help="what ranks: -log p (nll); how far that is from the usual; its ratio to a model of single "
+                     "pixels; the error of what is rebuilt from the code")
+
+    classify = command("classify", "say what files show, by the labels of a run; and how many are right, if they lie "
+                       "in subfolders named after labels", "classify leaves my-photos")
+    classify.add_argument("run", metavar="RUN", help="the folder that fit has made")
+    classify.add_argument("folder", metavar="FOLDER", help="a folder of files like those of the run, or one file")
+
+    preflight = command("preflight", "say whether the lessons will run on this computer, and if not, what to do",
+                        "preflight")
+    preflight.add_argument("--explain", metavar="CODE", help="only say what a code that preflight has printed means")
+
+    grade = command("grade", "run learners' notebooks, and say which exercises pass", "grade class/*.ipynb --out t.csv")
+    grade.add_argument("notebooks", metavar="NOTEBOOK", nargs="+", help="lessons that learners have worked in")
+    grade.add_argument("--out", metavar="FILE", help="write the table there, as CSV; otherwise it is printed")
+    grade.add_argument("--limit", metavar="S", type=positive(float), default=300, help="seconds for a notebook (300)")
     return top
 
 
@@ -115,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said what was wrong, or has shown the help
         return int(stop.code or DONE)
     try:
-        code = {"fit": _fit, "sample": _sample, "page": _page, "info": _info}[given.command](given)
+        code = COMMANDS[given.command](given)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -252,6 +290,61 @@ def _info(given):
     runs.load(given.run).describe()
     return DONE
 
+
+def _complete(given):
+    import torch
+
+    from helpers import runs, senses
+
+    torch.set_num_threads(1)
+    run = runs.load(given.run)
+    done = runs.complete(run, given.file, given.n, given.label, given.missing, given.seed)
+    own = senses.sense(run.kind)
+    if own.PRINTED and given.out is None:
+        [printed] = own.files(*done.samples).values()
+        print(printed.decode(), end="")
+    else:
+        print("\n".join(map(str, runs.sheet(done.samples, given.out or "completed", run.kind, run=run.path))))
+        if any(done.says):
+            print(f"in this order: {', '.join(name or 'completed' for name in done.says)}")
+    if done.note:
+        _complain(done.note)
+    return DONE
+
+
+def _judge(given):
+    import torch
+
+    from helpers import runs
+
+    torch.set_num_threads(1)
+    run = runs.load(given.run)
+    found = (runs.odd(run, given.folder, given.by) if given.command == "odd" else runs.classify(run, given.folder))
+    print("\n".join(found.lines))
+    for place, reason in found.skipped:
+        print(f"left out: {place}{' ' if reason.startswith('is not ') else ': '}{reason}")
+    return DONE
+
+
+def _preflight(given):
+    from helpers.workshop import preflight
+
+    try:
+        return DONE if preflight.run(given.explain) else MEND
+    except ValueError as error:  # not left to _answer, which imports what may be missing
+        _complain(str(error))
+        return USAGE
+
+
+def _grade(given):
+    from helpers.workshop import grading
+
+    grading.run(given.notebooks, given.out, given.limit)
+    return DONE
+
+
+COMMANDS = {"fit": _fit, "sample": _sample, "page": _page, "info": _info, "complete": _complete, "odd": _judge,
+            "classify": _judge, "preflight": _preflight, "grade": _grade}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,6 +23,7 @@ from helpers.models.families.made import MADE
 from helpers.models.families.masked import Masked
 from helpers.models.families.masked_text import MaskedText
 from helpers.models.families.matching import FlowMatching
+from helpers.models.families.mixture import BernoulliMixture
 from helpers.models.families.rbm import RBM
 from helpers.models.language import Language
 from helpers.models.prior import FlowPrior, Mixture, StandardNormal
@@ -150,7 +151,8 @@ def facts(data: Dataset) -> dict:
 
 # A new family is one line here: a class, or an object like VAEs with the same methods.
 FAMILIES: dict[str, Any] = {"vae": VAEs(), "language": Language, "masked": Masked, "flow": CouplingFlow,
-                            "gan": GAN, "flow-matching": FlowMatching, "masked-text": MaskedText}
+                            "gan": GAN, "flow-matching": FlowMatching, "masked-text": MaskedText,
+                            "mixture": BernoulliMixture}
 OF_TEXTS = {"masked": "masked-text"}  # what a family is where the data have a vocabulary
 
 # What a plan may name beside the families: networks, and models made of them.

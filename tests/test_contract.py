@@ -338,6 +338,8 @@ def test_a_fourth_sense_is_one_file(points, tmp_path, capsys):
         assert run.data.origin["size"] == 2 and np.allclose(run.data.x, run.data.x.round(2))
         assert json.loads((out / "model.json").read_text())["data"]["kind"] == "point"
         assert main(["sample", str(out), "--out", str(tmp_path / f"{model}-more")]) == 0
+        for more in ("complete", "odd"):  # what it lacks is said
+            assert main([more, str(out), str(tmp_path / "mine")]) != 0 and "no items and gap" in capsys.readouterr().err
     figure = senses.examples(run.sample(3).x, "point")
     assert len([ax for ax in figure.axes if ax.lines]) == 3
 

@@ -188,7 +188,7 @@ def test_given_nothing_the_conditional_is_the_likelihood_and_given_all_it_is_one
 def test_filled_in_pixels_come_as_often_as_they_are_probable_and_known_ones_stay():
     model, known = tiny(Masked), torch.tensor([[0, 1], [1, 0]])
     x, c = torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]), torch.ones(1, dtype=torch.long)
-    drawn = model.fill_in(x, known, n=N, c=c, generator=seeded(3))
+    drawn = model.fill_in(x, known, n=N, c=c, generator=seeded(3))[:, 0]
     assert (drawn[:, known == 1] == x[0][known == 1]).all()
     log_p = model.conditional_log_prob(ALL, known, c.expand(16)).detach()
     log_p[(ALL.view(-1, 2, 2)[:, known == 1] != x[0][known == 1]).any(dim=1)] = -math.inf
@@ -199,9 +199,8 @@ def test_each_image_may_have_other_known_pixels_and_several_fillings():
     model = tiny(Masked, labels=0)
     x, known = ALL[[5, 10]], torch.tensor([[1, 1, 1, 0], [0, 0, 0, 1]])
     drawn = model.fill_in(x, known, n=3, generator=seeded())
-    assert drawn.shape == (6, 2, 2)
-    drawn, rows = drawn.flatten(1), torch.tensor([0, 0, 0, 1, 1, 1])
-    assert ((drawn == x[rows]) | (known[rows] == 0)).all()
+    assert drawn.shape == (3, 2, 4)  # draws, images, and their shape as it was given
+    assert ((drawn == x) | (known == 0)).all()
     both = model.conditional_log_prob(x, known)
     for i in range(2):
         assert both[i].item() == pytest.approx(model.conditional_log_prob(x[i : i + 1], known[i]).item(), abs=1e-6)
@@ -211,7 +210,7 @@ def test_what_is_hidden_cannot_matter():
     """What stands in a pixel that is to be filled in is never looked at."""
     model, known = tiny(Masked, labels=0), torch.tensor([1, 1, 0, 0])
     a, b = (torch.tensor([[1.0, 0.0, *rest]]) for rest in ([0.0, 0.0], [1.0, math.nan]))
-    assert torch.equal(*(model.fill_in(x, known, 20, generator=seeded()) for x in (a, b)))
+    assert torch.equal(*(model.fill_in(x, known, n=20, generator=seeded()) for x in (a, b)))
 
 
 def test_a_sample_costs_a_pass_a_pixel(monkeypatch):

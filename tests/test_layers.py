@@ -23,10 +23,12 @@ FLOORS = [
     ["scratch"],
     ["models", "evaluation", "training"],
     ["senses"],
-    ["build", "export", "priors"],
+    ["build", "export", "priors", "uses"],
     ["runs", "experiments", "widgets"],
     ["pages"],
-    ["exercises", "__main__"],
+    ["exercises"],
+    ["workshop"],
+    ["__main__"],
 ]
 KINDS = {"image", "sound", "text"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -305,6 +306,39 @@ def test_a_moved_project_is_installed_again(project: Project, monkeypatch: pytes
 def test_pytorch_comes_from_the_index_that_is_named(project: Project, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_INDEX", "file:///somewhere")
     assert project.make() == ["venv", "torch", "all"]
+
+
+class Windows:
+    """The module of Windows that locks files: other processes hold the lock for so many attempts."""
+
+    LK_NBLCK = 2
+
+    def __init__(self, held: int):
+        self.held, self.places = held, []
+
+    def locking(self, file: int, mode: int, n: int) -> None:
+        self.places.append((os.lseek(file, 0, os.SEEK_CUR), mode, n))
+        if len(self.places) <= self.held:
+            raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("held", [0, 1, 3])
+def test_on_windows_one_waits_for_the_other(project: Project, monkeypatch: pytest.MonkeyPatch, held: int, capsys):
+    windows, slept = Windows(held), []
+    monkeypatch.setattr(make_venv, "fcntl", None)
+    monkeypatch.setattr(make_venv, "msvcrt", windows, raising=False)
+    monkeypatch.setattr(make_venv.time, "sleep", slept.append)
+    assert project.make() == ["venv", "all"]
+    assert windows.places == [(make_venv.BEYOND, 2, 1)] * (held + 1), "never a byte that pip has to read"
+    assert ("Waiting for another" in capsys.readouterr().out) == (held > 0) and len(slept) == max(0, held - 1)
+
+
+def test_on_windows_the_modules_and_the_places_are_others():
+    """As far as it can be tried elsewhere: it loads with the module that Windows has, without the one that it lacks."""
+    code = ("import subprocess, sys; sys.modules |= {'fcntl': None, 'msvcrt': sys}; import make_venv; "
+            "print(make_venv.fcntl)")
+    assert subprocess.run([sys.executable, "-c", code], cwd=TOOLS, capture_output=True, text=True).stdout == "None\n"
+    assert make_venv.INSIDE["nt"] == "Scripts/python.exe"
 
 
 def test_an_old_python_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch):

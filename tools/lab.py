@@ -11,6 +11,7 @@ person's own Jupyter folders is read or changed.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,8 +51,10 @@ def command(arguments: list[str]) -> list[str]:
 def main() -> None:
     if not (ROOT / FIRST).exists():
         sys.exit(f"{ROOT / FIRST} is missing: is this a complete copy of the project?")
-    arguments = command(sys.argv[1:])
-    os.execve(arguments[0], arguments, os.environ | VARIABLES)
+    arguments, environment = command(sys.argv[1:]), os.environ | VARIABLES
+    if os.name == "nt":  # where exec returns to the console at once
+        sys.exit(subprocess.call(arguments, env=environment))
+    os.execve(arguments[0], arguments, environment)
 
 
 if __name__ == "__main__":

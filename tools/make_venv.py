@@ -10,36 +10,60 @@ when set, is the address of a package index from which PyTorch alone is installe
 An old Python must get as far as being refused with a sentence: nothing here needs more than 3.6.
 """
 
-import fcntl
 import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
+INSIDE = {"nt": "Scripts/python.exe"}  # where an environment has its Python, by os.name
+PYTHON = VENV / INSIDE.get(os.name, "bin/python")
 STAMP = VENV / "ready"
 NAME = "from-encoder-to-generator"  # in the environment's pyvenv.cfg: by it we know our own
 MINIMUM = (3, 11)
 REQUIREMENTS = ("pyproject.toml", "constraints.txt")
+BEYOND = 1 << 30  # a byte far behind the end of a file: what Windows locks, nobody else can read
 
 
 @contextmanager
 def locked() -> "Iterator[None]":
     """Let one process at a time work on the environment: `make lab` beside `make test`, say."""
     with open(ROOT / REQUIREMENTS[0]) as file:  # any file that is always there
-        # pip inherits the lock, since it lives on when this process alone is killed.
+        # pip inherits the lock, since it lives on when this process alone is killed; not so on Windows.
         os.set_inheritable(file.fileno(), True)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock(file.fileno())
+        except OSError:
             print("Waiting for another `make` that is at work on .venv", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file.fileno(), wait=True)
         yield
+
+
+def lock(file: int, wait: bool = False) -> None:
+    """Lock an open file, given by its number, until it is closed; OSError if another process has it locked."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return
+    while True:
+        os.lseek(file, BEYOND, os.SEEK_SET)  # where the lock is set
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+            return
+        except OSError:
+            if not wait:
+                raise
+            time.sleep(1)
 
 
 def run(*command: str) -> None:
@@ -68,7 +92,7 @@ def starts() -> bool:
 
 
 def is_good() -> bool:
-    return STAMP.exists() and STAMP.read_text() == fingerprint() and starts()
+    return STAMP.exists() and STAMP.read_text(encoding="utf-8") == fingerprint() and starts()
 
 
 def is_ours() -> bool:
@@ -76,7 +100,7 @@ def is_ours() -> bool:
     if STAMP.exists() or not os.path.lexists(str(VENV)):
         return True
     try:
-        return NAME in (VENV / "pyvenv.cfg").read_text()
+        return NAME in (VENV / "pyvenv.cfg").read_text(encoding="utf-8")
     except OSError:
         return not any(files for _, _, files in os.walk(str(VENV)))
 
@@ -84,8 +108,9 @@ def is_ours() -> bool:
 def make() -> None:
     if STAMP.exists() and starts():
         config = VENV / "pyvenv.cfg"
-        if config.exists() and NAME not in config.read_text():  # made by an earlier version
-            config.write_text(config.read_text() + f"prompt = '{NAME}'\n")
+        text = config.read_text(encoding="utf-8") if config.exists() else NAME
+        if NAME not in text:  # made by an earlier version
+            config.write_text(f"{text}prompt = '{NAME}'\n", encoding="utf-8")
         STAMP.unlink()
     else:
         print(f"Making .venv with {sys.executable}", flush=True)
@@ -100,7 +125,7 @@ def make() -> None:
         # Without its dependencies: those come from the usual index, in the versions pinned here.
         pip("--no-deps", "--index-url", index, "torch")
     pip("--editable", ".[test]")
-    STAMP.write_text(fingerprint())
+    STAMP.write_text(fingerprint(), encoding="utf-8")
 
 
 def main() -> None:

@@ -59,6 +59,16 @@ class File(NamedTuple):
         return os.path.splitext(self.parts[-1])[0].lower()
 
 
+class Items(NamedTuple):
+    """Examples for a model that is there already: x (N, …), what to call each, the subfolder that each lies in, or
+    None, and (place, reason) for all that could not be used."""
+
+    x: np.ndarray
+    names: list[str]
+    folders: list[str | None]
+    skipped: list[tuple[str, str]]
+
+
 @dataclass
 class Listing:
     """What was found: files in the order of their names, and for all that is left out, where it lies and why."""
@@ -270,6 +280,22 @@ def single(path: str | Path) -> Listing:
     """One file, as if it were a folder that holds it alone."""
     root = os.path.realpath(path)
     return Listing(root, [File(root, (os.path.basename(root),), formats.ending(path))])
+
+
+def judged(path: str | Path, suffixes: Collection[str], what: str) -> tuple[list[File], list[tuple[str, str]]]:
+    """The files of a folder, or the one file, that are ``what``, such as "an image"; and (place, reason) for others.
+
+    ``label`` of each is the subfolder that it lies in. Raises DataError for nothing that could be read.
+    """
+    listing = single(path) if os.path.isfile(path) else find(path, f"give {what}, or a folder of them")
+    fits = [file._replace(label=file.parts[-2] if len(file.parts) > 1 else None) for file in listing.files
+            if file.suffix in suffixes]
+    others = [(file.place, f"is not {what} file that is read here") for file in listing.files
+              if file.suffix not in suffixes]
+    if not fits:
+        raise DataError(f"{shown(path)}: none of its {len(listing.files):,} files is {what}, as those of this run are; "
+                        f"give {what}, or a folder of them.")
+    return fits, listing.skipped + others
 
 
 def refuse_unread(path: str | Path) -> None:

@@ -244,3 +244,31 @@ def _padded(pixels, size):
         canvas[top : top + height, left : left + width] = pixels
         pixels = canvas
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def known(path: str | os.PathLike, size: int, square: Square = "pad", box: Sequence[int] | None = None) -> np.ndarray:
+    """Which pixels of :func:`read`'s square are known: (size, size) of True and False.
+
+    Missing is what is transparent, even in part; with ``box``, x, y, width and height in pixels of the image as it is
+    seen, what lies in there instead. Raises DataError as :func:`read` does.
+    """
+    from PIL import Image
+
+    next(read(path, size, square=square))  # whatever is wrong with it, is said there
+    with open(path, "rb") as file, Image.open(file, formats=_formats()) as image:
+        image.load()
+        turn = _turn(image)
+        if box is None:
+            clear = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+            mask = Image.new("L", image.size, 255) if clear is None else clear
+            mask = mask if turn is None else mask.transpose(turn)
+        else:
+            upright = image if turn is None else image.transpose(turn)
+            mask = Image.new("L", upright.size, 255)
+            x, y, width, height = box
+            mask.paste(0, (x, y, x + width, y + height))
+    small = np.asarray(_scaled(mask, size, square))
+    whole = np.full((size, size), 255, np.uint8)
+    top, left = (size - small.shape[0]) // 2, (size - small.shape[1]) // 2
+    whole[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return whole >= 250

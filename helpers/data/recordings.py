@@ -115,6 +115,21 @@ def holds_sounds(path: str | Path) -> bool:
         return False
 
 
+def spectrograms(files: list[File], samples: int) -> tuple[np.ndarray, list[File], list[tuple[str, str]]]:
+    """Sound files as :func:`sounds` has them, each cut or filled up to so many samples at 16 kHz: x (N, 513, frames),
+    those that could be read, and (place, reason) for the others. Raises DataError if none can be read."""
+    read, skipped = _Read(samples, pieces=False), []
+    for file in files:
+        try:
+            read.add(file)
+        except DataError as error:
+            skipped.append((file.place, shown(str(error).removeprefix(f"{file.parts[-1]}: ").rstrip("."))))
+    if not read.files:
+        place, reason = skipped[0]
+        raise DataError(f"{place}: {reason}; none of the {len(files):,} sounds can be used.")
+    return read.finish(), read.files, skipped
+
+
 class _Read:
     """Spectrograms of what was read so far, and what was done to it."""
 

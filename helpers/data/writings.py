@@ -207,6 +207,11 @@ def _read_folder(path, leave_out, labels):
     return listing, parts, kept, few
 
 
+def whole(path: str | Path) -> str:
+    """All characters of a text file. Raises DataError for what cannot be read, is empty or binary."""
+    return _read_text(Path(path))[0]
+
+
 def _describes(file: File) -> bool:
     return file.stem in DESCRIBE
 

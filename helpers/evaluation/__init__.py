@@ -4,6 +4,8 @@
     compare      differences with their errors; a Pareto front
     figures      implied σ and β, active units, Fréchet distance, diversity, errors of completed sets
     two_sample   do two samples come from one distribution? energy distance; a classifier that tells them apart
+    intervals    do draws hold what they promise? ranks of the truth, intervals of the right size
+    plain        the simplest model, every number by itself, beside which a likelihood says what is odd
     neighbours   the nearest examples, near-duplicates and their groups
     copies       has a model learned training examples by heart?
     labels       wrong labels; precision and recall of a search

@@ -22,6 +22,13 @@ class Generator(Protocol):
     Optional, for those that have it: ``step(batch, optimisers, **objective) -> (loss, metrics)`` with ``parts()``, for
     training with more than one loss (``helpers.training.loop``); ``encode(x, c)`` and ``decode(z, c)``, for codes;
     ``sets = True``, if an example is a set of members with one code (``helpers.models.sets``).
+
+    And ``fill_in(x, known, c=None, n=1, generator=None, **options) -> draws``, for what is missing: n draws of each
+    example, (n, N, …), from p(missing | known, c), in which what is known stands unchanged. ``known`` is 1 or 0 (or
+    True or False), of the shape of one example or of x; what x holds in the other places is never looked at. ``fills``
+    says what the draws are: "exact", from the conditional distribution of the model itself, or "approximate".
+    ``conditional_log_prob(x, known, c)``, log p(missing | known, c), (N,), for those that have it. ``helpers.uses``
+    calls these.
     """
 
     bound: str | None
@@ -85,6 +92,21 @@ def sample(model: Model, n: int, c: np.ndarray | None = None, generator: torch.G
         told = None if told is None else told[:, None]
         return model.sample(n, told, generator=generator, **known)[:, 0].cpu().numpy()
     return model.sample(n, told, generator=generator, **known).cpu().numpy()
+
+
+def everywhere(known: Tensor | np.ndarray, x: Tensor) -> Tensor:
+    """What is ``known``, 1 or 0, of one example or of all, as True and False in the shape of x (N, …).
+
+    One channel stands for all, as ever with broadcasting. Raises ValueError for other shapes, and for other numbers.
+    """
+    known = torch.as_tensor(known, device=x.device)
+    if not ((known == 0) | (known == 1)).all():
+        raise ValueError("known holds other numbers than 0 and 1; give 1 for what is known, and 0 for what is missing.")
+    try:
+        return (known == 1).expand(x.shape)
+    except RuntimeError:
+        raise ValueError(f"known has shape {tuple(known.shape)}, and the examples {tuple(x.shape)}; give the shape of "
+                         "one example, or of all.") from None
 
 
 def understood(function: Callable, options: dict) -> dict:

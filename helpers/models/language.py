@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy, linear, log_softmax, one_hot
 
 from helpers.data.dataset import Dataset
 from helpers.data.text import END, PAD
+from helpers.models.contract import everywhere
 from helpers.models.grams import Tree, count, following, look
 from helpers.models.texts import LanguageModel, trim
 
@@ -36,6 +37,7 @@ class Language(LanguageModel):
     condition vary (``spread``).
     """
 
+    fills = "exact"
     keys: Tensor
     counts: Tensor
     total: Tensor
@@ -125,9 +127,25 @@ class Language(LanguageModel):
         return torch.stack(found, dim=1)
 
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None,
-               temperature: float = 1.0, top_p: float = 1.0, longest: int | None = None, cache: bool = True) -> Tensor:
+               temperature: float = 1.0, top_p: float = 1.0, longest: int | None = None, cache: bool = True,
+               start: Tensor | None = None) -> Tensor:
         """n texts, as all models of text draw them; c may also be labels (n,)."""
-        return super().sample(n, self._told(c), generator, temperature, top_p, longest, cache)
+        return super().sample(n, self._told(c), generator, temperature, top_p, longest, cache, start)
+
+    def fill_in(self, x: Tensor, known: Tensor, c: Tensor | None = None, n: int = 1,
+                generator: torch.Generator | None = None, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
+        """n texts that go on after the beginning of each of x (N, T) (``models.contract``): (n, N, T), exact.
+
+        Raises ValueError unless what is ``known`` of each text is its beginning.
+        """
+        known = everywhere(known, x)
+        if (known[:, 1:] & ~known[:, :-1]).any():
+            raise ValueError("a language model writes from left to right, and what comes before a known symbol is "
+                             "missing; give beginnings, or use a masked model of texts.")
+        start = x.masked_fill(~known, PAD).repeat(n, 1)
+        told = None if c is None else c.repeat(n, *[1] * (c.dim() - 1))
+        drawn = self.sample(len(start), told, generator, temperature, top_p, x.shape[1], start=start)
+        return drawn.view(n, *x.shape)
 
     def begin(self, n: int, c: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """The state before the first symbol: h, what the condition adds to inputs, and the history, (n, order - 1)."""

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from helpers.models.likelihoods import draw, expected, log_likelihood
+from helpers.models.contract import everywhere
+from helpers.models.likelihoods import expected, log_likelihood, per_example
 from helpers.models.vae import VAE, priced
 
 
@@ -40,10 +41,11 @@ class SetVAE(VAE):
         c = c.expand(len(z), -1)
         return expected(self.decode(z, c)).unflatten(0, c.shape)
 
-    def log_likelihood(self, z: Tensor, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """log p(x|z, c) of all members that are there together: (N,), in nats."""
-        each = log_likelihood(self.decode(z, c, x), x.flatten(0, 1)).view(c.shape)  # (N, M)
-        return each.masked_fill(c < 0, 0.0).sum(dim=1)
+    def log_likelihood(self, z: Tensor, x: Tensor, c: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """log p(x|z, c) of all members that are there together: (N,), in nats; weight (N, M, …) as in VAE."""
+        p, members = self.decode(z, c, x), x.flatten(0, 1)
+        each = log_likelihood(p, members) if weight is None else per_example(weight.flatten(0, 1) * p.log_prob(members))
+        return each.view(c.shape).masked_fill(c < 0, 0.0).sum(dim=1)
 
     def loss(self, batch: tuple[Tensor, Tensor | None], beta: float = 1.0, free_bits: float = 0.0,
              members: int | None = None, seen: int | None = None) -> tuple[Tensor, dict]:
@@ -73,8 +75,23 @@ class SetVAE(VAE):
         if self.autoregressive:
             z, c_all = z.repeat_interleave(c.shape[1], dim=0), c.flatten()
             return self.decoder.generate(z, c_all, generator, **options).unflatten(0, c.shape)
-        p = self.decode(z, c)
-        return (expected(p) if mean else draw(p, generator)).unflatten(0, c.shape)
+        return self.shown(z, c, generator, mean)
+
+    def shown(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+              mean: bool = False) -> Tensor:
+        """Sets (N, M, …) drawn from codes z (N, K), or with ``mean`` what the decoder expects."""
+        return super().shown(z, c, generator, mean).unflatten(0, c.shape)
+
+    def fill_in(self, x: Tensor, known: Tensor, c: Tensor | None = None, n: int = 1,
+                generator: torch.Generator | None = None, **options: Any) -> Tensor:
+        """As :meth:`VAE.fill_in`, for sets: (n, N, M, …). known: of each number of x, or which members, (N, M) or (M,).
+
+        c (N, M) names the missing members as well, those that shall be drawn; where it is -1, x stays as it is.
+        """
+        each = (..., *[None] * (x.dim() - 2))  # number of a member
+        known, gone = torch.as_tensor(known), (c < 0)[each]
+        known = known[each] if known.shape in (c.shape, c.shape[1:]) else known
+        return super().fill_in(x, everywhere(known, x) | gone, c, n, generator, **options)
 
 
 def product_of_normals(mu, sigma, here=None) -> Normal:

@@ -133,8 +133,11 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None,
-               temperature: float = 1.0, top_p: float = 1.0, longest: int | None = None, cache: bool = True) -> Tensor:
+               temperature: float = 1.0, top_p: float = 1.0, longest: int | None = None, cache: bool = True,
+               start: Tensor | None = None) -> Tensor:
         """n texts (n, longest) of symbols, under conditions c, (n, C) or (C,) for all; unknown is never drawn.
+
+        start (n, S): symbols that they begin with; from its first padding on, a text is drawn.
 
         ``temperature`` and ``top_p`` as in :func:`probabilities`. A text that reaches ``longest`` has no end.
         Without ``cache`` the whole text is read anew for each symbol: slower, to the same effect.
@@ -154,6 +157,8 @@ class LanguageModel(nn.Module):
                 logits = self.logits(x[:, : t + 1], c)[:, -1]
             p = probabilities(without(without(logits, PAD), UNKNOWN), temperature, top_p)
             symbol = torch.multinomial(p, 1, generator=generator)[:, 0]
+            if start is not None and t < start.shape[1]:
+                symbol = torch.where(start[:, t] == PAD, symbol, start[:, t])
             x[:, t] = symbol.masked_fill(~going, PAD)
             going &= symbol != END
             if not going.any():

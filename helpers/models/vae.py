@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from helpers.models.contract import everywhere, understood
 from helpers.models.likelihoods import (
     draw,
     expected,
@@ -20,6 +21,7 @@ from helpers.models.likelihoods import (
     reparameterised,
 )
 from helpers.models.prior import Prior, StandardNormal
+from helpers.models.resampling import fill_in
 
 
 class VAE(nn.Module):
@@ -38,6 +40,7 @@ class VAE(nn.Module):
     """
 
     k = 100  # codes an example for the bound
+    fills = "approximate"
     encoder: Any  # networks with methods of their own, which the type nn.Module does not have
     decoder: Any
     prior: Prior
@@ -69,9 +72,10 @@ class VAE(nn.Module):
         """What the decoder expects from codes z (N, K): probabilities or means, in the shape of x."""
         return expected(self.decode(z, c))
 
-    def log_likelihood(self, z: Tensor, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """log p(x|z, c) in nats: (N,)."""
-        return log_likelihood(self.decode(z, c, x), x)
+    def log_likelihood(self, z: Tensor, x: Tensor, c: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """log p(x|z, c) in nats: (N,). weight, in the shape of x: how much each of its numbers counts, if not 1."""
+        p = self.decode(z, c, x)
+        return log_likelihood(p, x) if weight is None else per_example(weight * p.log_prob(x))
 
     def terms(self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
               q: Distribution | None = None) -> tuple[Tensor, Tensor]:
@@ -138,8 +142,28 @@ class VAE(nn.Module):
         z = self.prior.sample(n, self.told(c), generator, guidance=guidance)
         if self.autoregressive:
             return self.decoder.generate(z, c, generator, **options)
+        return self.shown(z, c, generator, mean)
+
+    def shown(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None,
+              mean: bool = False) -> Tensor:
+        """Examples drawn from codes z (N, K), or with ``mean`` what the decoder expects: in the shape of x."""
         p = self.decode(z, c)
         return expected(p) if mean else draw(p, generator)
+
+    @torch.no_grad()
+    def fill_in(self, x: Tensor, known: Tensor, c: Tensor | None = None, n: int = 1,
+                generator: torch.Generator | None = None, **options: Any) -> Tensor:
+        """n draws of what is not ``known`` of each example (``models.contract``): (n, N, …).
+
+        Codes from the prior that make the known part likely, and what the decoder makes of them elsewhere: right only
+        in the limit of many. options: ``draws``, ``steps``, ``temperature``, ``mean`` (``models.resampling.fill_in``).
+        Raises ValueError where the decoder writes symbol after symbol.
+        """
+        if self.autoregressive:
+            raise ValueError("a VAE of texts writes each symbol after those before it, and cannot fill in what is "
+                             "missing; use a masked model, or complete beginnings with a language model.")
+        known = everywhere(known, x)
+        return fill_in(self, x, known, c, n, generator, **understood(fill_in, options))
 
 
 def priced(nll: Tensor, kl: Tensor, beta: float, free_bits: float) -> tuple[Tensor, dict]:

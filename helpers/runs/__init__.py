@@ -2,7 +2,7 @@
 
 ``fitting`` makes them, ``run`` opens them, ``begun`` knows how they were begun; ``codes`` fits and judges the prior of
 a model's codes, ``scores`` measures, ``sheets`` draws and writes samples, ``cards`` has the words, ``report`` and
-``curve`` make a page of it all.
+``curve`` make a page of it all; ``work`` completes, classifies and finds odd files by a run.
 """
 
 from helpers.runs.begun import RunError, begun_with
@@ -11,9 +11,10 @@ from helpers.runs.fitting import fit
 from helpers.runs.run import Run, load
 from helpers.runs.scores import baselines, copies, score
 from helpers.runs.sheets import Samples, sheet
+from helpers.runs.work import classify, complete, odd
 from helpers.senses import read
 
 __all__ = [
-    "Run", "RunError", "Samples", "baselines", "begun_with", "copies", "data_card", "fit", "load", "read", "score",
-    "sheet",
+    "Run", "RunError", "Samples", "baselines", "begun_with", "classify", "complete", "copies", "data_card", "fit",
+    "load", "odd", "read", "score", "sheet",
 ]

@@ -12,7 +12,8 @@
     limits                                    what whoever uses a model should know
 
 Where there is need, ``finish`` says what is done with a trained model, and ``coarse`` makes examples so coarse that a
-blurred copy is one.
+blurred copy is one. With ``items``, files as a finished run takes them, and ``gap``, one of which a part is missing, a
+run can be put to work on other files (``runs.work``).
 
 Nothing outside of this folder asks what kind the data are: it asks for the sense, and the sense for the rest. A fourth
 sense is one more module, and one more name in ``SENSES``.

@@ -1,13 +1,17 @@
 """Images: how they are read, modelled, judged and shown. The other senses have the same names."""
 
 import math
-from typing import TYPE_CHECKING
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from helpers.data import pictures
+from helpers.data import files as files_
+from helpers.data import pictures, pixels
 from helpers.data.dataset import DataError, Dataset, as_floats
 from helpers.evaluation.two_sample import energy_distance
 from helpers.models import images
@@ -240,6 +244,59 @@ def _pictures(x):
     x = np.asarray(as_floats(np.asarray(x)), np.float32)
     x = x.clip(0, 1) if x.min() > -0.5 and x.max() < 1.5 else (x - x.min()) / max(1e-9, float(np.ptp(x)))
     return x[..., None].repeat(3, axis=3) if x.ndim == 3 else x.transpose(0, 2, 3, 1)
+
+
+def items(path: str | Path, card: dict) -> files_.Items:
+    """The images of a folder, or the one, as the model of a run takes them. Raises DataError for none."""
+    size, grey, square = _format(card)
+    found, skipped = files_.judged(path, SUFFIXES, "an image")
+    stack = pictures.stack(found, len(found), size, grey, square)
+    skipped += [(found[number].place, reason) for number, reason in stack.skipped]
+    if not stack.kept:
+        raise DataError(f"{skipped[-1][0]}: {skipped[-1][1]}; none of the {len(found):,} images can be used.")
+    kept = [found[number] for number in stack.kept]
+    return files_.Items(_taken(stack.x, card), [file.place for file in kept], [file.label for file in kept], skipped)
+
+
+def gap(path: str | Path, card: dict, missing: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """An image of which a part is missing, grey, and what is known of it: (1, …) both, as the model takes them.
+
+    missing: "left", "right", "top" or "bottom" half; or X,Y,W,H, a rectangle in pixels of the file; by default what is
+    transparent. Raises ValueError for any other, and DataError for what is not an image.
+    """
+    size, _, square = _format(card)
+    box = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", missing or "")
+    halves: dict[str | None, Any] = {"left": np.s_[:, : size // 2], "right": np.s_[:, size // 2 :],
+                                     "top": np.s_[: size // 2], "bottom": np.s_[size // 2 :]}
+    if missing is not None and missing not in halves and not box:
+        raise ValueError(f"--missing is {missing!r}; say left, right, top, bottom, or X,Y,W,H in pixels of the file.")
+    whole = items(path, card).x
+    if len(whole) > 1:
+        raise DataError(f"{files_.shown(path)}: is a folder of {len(whole):,} images; give one of them.")
+    known = pixels.known(os.path.realpath(path), size, square, tuple(map(int, box.groups())) if box else None)
+    if missing in halves:
+        known = np.ones((size, size), bool)
+        known[halves[missing]] = False
+    known = np.broadcast_to(known, whole.reshape(-1, size, size).shape).reshape(whole.shape)
+    grey_there = np.where(known, as_floats(whole), 0.5).astype(np.float32)
+    return grey_there, known
+
+
+def _format(card):
+    """The side of a run's images, whether they are grey, and how they became squares."""
+    shape, (low, high) = card["data"]["shape"], card["data"]["values"]
+    options = card["settings"]["origin"].get("options", {}) if card["settings"]["origin"] else {}
+    if len(shape) not in (2, 3) or shape[-1] != shape[-2] or low < 0 or high > 1:
+        raise DataError(f"{card['data']['name']}: the run is of images of shape {tuple(shape)}, values from {low:g} to "
+                        f"{high:g}, and files become squares with values from 0 to 1; use it from Python.")
+    return shape[-1], len(shape) == 2, options.get("square", "pad")
+
+
+def _taken(x, card):
+    """Images of bytes in the shape in which the model takes them; black and white, if it knows nothing else."""
+    plan = card["plan"]
+    x = x.reshape(len(x), *plan.get("rows", plan.get("shape", x.shape[1:])))
+    return np.where(x < 128, np.uint8(0), np.uint8(255)) if plan.get("levels", 256) == 2 else x
 
 
 HEIGHT, COLUMNS = 1.0, 8  # inches of an example in a figure, and how many stand side by side at most

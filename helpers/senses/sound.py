@@ -2,12 +2,15 @@
 
 import base64
 import math
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
+from helpers.data import files as files_
 from helpers.data import recordings
 from helpers.data.dataset import DataError, Dataset
 from helpers.models import sounds
@@ -166,6 +169,35 @@ def html(x: np.ndarray, says: list[str]) -> list[str]:
     return [f'<div class="sound">{numbers.picture(pixels, f"spectrogram of {line}")}<audio controls preload="metadata" '
             f'aria-label="{line}" src="data:audio/mpeg;base64,{data}"></audio></div>'
             for pixels, line, data in zip(_pictures(x[:, octaves]), says, heard)]
+
+
+def items(path: str | Path, card: dict) -> files_.Items:
+    """The sounds of a folder, or the one, as the model of a run takes them. Raises DataError for none."""
+    from helpers import sound
+
+    _, frames = card["data"]["shape"]
+    found, skipped = files_.judged(path, SUFFIXES, "a sound")
+    x, kept, broken = recordings.spectrograms(found, (frames - 1) * sound.HOP)
+    return files_.Items(x, [file.place for file in kept], [file.label for file in kept], skipped + broken)
+
+
+def gap(path: str | Path, card: dict, missing: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A sound of which a part is missing, silent, and what is known of it: (1, F, T) both.
+
+    missing: FROM-TO, in seconds after the silence that it begins with. Raises ValueError for any other.
+    """
+    from helpers import sound
+
+    found = re.fullmatch(r"(\d*\.?\d+)-(\d*\.?\d+)", missing or "")
+    if not found or float(found[1]) >= float(found[2]):
+        raise ValueError(f"--missing is {missing!r}; say from when to when, in seconds, such as 0.2-0.5.")
+    x = items(path, card).x
+    if len(x) > 1:
+        raise DataError(f"{files_.shown(path)}: is a folder of {len(x):,} sounds; give one of them.")
+    start, stop = (round(float(part) * sound.SAMPLE_RATE / sound.HOP) for part in found.groups())
+    known = np.ones(x.shape, bool)
+    known[..., start:stop] = False
+    return np.where(known, x, x.min()).astype(np.float32), known
 
 
 def _pictures(x):

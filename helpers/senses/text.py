@@ -3,6 +3,7 @@
 import math
 import os
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,8 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 from scipy.sparse import csr_matrix
 
-from helpers.data import writings
+from helpers.data import files as files_
+from helpers.data import formats, writings
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.text import END, PAD, Vocabulary, lengths
 from helpers.models import texts
@@ -158,6 +160,61 @@ def html(x: list[str], says: list[str]) -> list[str]:
     long = " long" if any(len(text) > 80 or "\n" in text for text in x) else ""
     return [f'<div class="text{long}" dir="auto" role="group" aria-label="{line}">{escape(text)}</div>'
             for text, line in zip(x, says)]
+
+
+def items(path: str | Path, card: dict) -> files_.Items:
+    """The texts of a file, or of a folder, as the model of a run takes them: lines, or pieces of running text.
+
+    Each is called by its file, its number and how it begins. Raises DataError for none.
+    """
+    length = card["data"]["shape"][0]
+    running = any(note.startswith("running text of") for note in card["data"]["notes"])  # then pieces have no end
+    own = {formats.ending(path)} if os.path.isfile(path) else set()  # one text, whatever it is called
+    found, skipped = files_.judged(path, SUFFIXES | own, "a text")
+    texts, names, folders = [], [], []
+    for file in found:
+        try:
+            whole = writings.whole(file.path)
+        except DataError as error:
+            skipped.append((file.place, str(error).removeprefix(f"{files_.shown(file.parts[-1])}: ").rstrip(".")))
+            continue
+        parts = [whole[i : i + length] for i in range(0, len(whole), length)] if running else whole.splitlines()
+        for number, text in enumerate(parts, start=1):
+            text, name = text if running else text.strip(), f"{file.place}, {'piece' if running else 'line'} {number}"
+            if len(text) > length - (not running):
+                skipped.append((name, f"has {len(text):,} characters, and those of the run at most {length:,}"))
+            elif text:
+                texts.append(text)
+                names.append(f"{name}: {files_.shown(text[:30])}")
+                folders.append(file.label)
+    if not texts:
+        place, reason = skipped[-1] if skipped else (files_.shown(path), "holds no text")
+        raise DataError(f"{place}: {reason}; none of the texts can be used.")
+    x = Vocabulary(tuple(card["data"]["characters"])).encode(texts, max(length, max(map(len, texts)) + 1), quiet=True)
+    x = x[:, :length]
+    return files_.Items(np.where(x == END, PAD, x) if running else x, names, folders, skipped)
+
+
+def gap(path: str | Path, card: dict, missing: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Texts of which a part is missing, and what is known of them: (N, T) both.
+
+    Each line is the beginning of a text; or, with ``missing``, a character that stands for each one that is missing,
+    such as _, a whole text with gaps. Raises ValueError for any other.
+    """
+    x = items(path, card).x
+    if missing is None:
+        x = np.where(x == END, PAD, x)
+        return x, x != PAD
+    if len(missing) != 1:
+        raise ValueError(f"--missing is {missing!r}; give the one character that stands for a missing one, such as _.")
+    holes = [[mark == missing for mark in text.ljust(x.shape[1])[: x.shape[1]]] for text in _read_again(path, card)]
+    return x, ~np.array(holes)
+
+
+def _read_again(path, card):
+    """The texts of :func:`items` as they stand in the file, since a vocabulary may not have the mark of a gap."""
+    marked = card | {"data": card["data"] | {"characters": "".join(sorted(set(writings.whole(path))))}}
+    return Vocabulary(tuple(marked["data"]["characters"])).decode(items(path, marked).x)
 
 
 HEIGHT, COLUMNS = 0.3, 4  # inches of an example in a figure, and how many stand side by side at most

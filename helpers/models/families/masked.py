@@ -46,6 +46,7 @@ class Masked(nn.Module):
     """
 
     k = 50  # draws an image for the bound
+    fills = "exact"
     orders: Tensor
 
     def __init__(self, shape: list[int] | tuple[int, ...], labels: int = 0, hidden: int = 384, blocks: int = 2,
@@ -194,14 +195,17 @@ class Masked(nn.Module):
                **options: Any) -> Tensor:
         """n images, pixel by pixel, each along one of the orders: (n, *shape). As many passes as there are pixels."""
         nothing = self.last.weight.new_zeros(n, self.D)
-        return self.fill_in(nothing, nothing, c=c, generator=generator)
+        return self.fill_in(nothing, nothing, c, generator=generator)[0].reshape(n, *self.shape)
 
     @torch.no_grad()
-    def fill_in(self, x: Tensor, known: Tensor, n: int = 1, c: Tensor | None = None,
-                generator: torch.Generator | None = None) -> Tensor:
-        """Draws of the pixels of x (N, *shape) that are not ``known``, n for each image: (N · n, *shape), image by
-        image. known: 1 or 0, of the shape of one image or of x. Exactly from what conditional_log_prob scores."""
-        x, known = x.reshape(-1, self.D), self._each(known, len(x))
+    def fill_in(self, x: Tensor, known: Tensor, c: Tensor | None = None, n: int = 1,
+                generator: torch.Generator | None = None, **options: Any) -> Tensor:
+        """n draws of what is not ``known`` of each image of x (``models.contract``): (n, N, …), in the shape of x.
+
+        Each along one of the orders: exactly from what :meth:`conditional_log_prob` scores.
+        """
+        shape, x = x.shape, x.reshape(-1, self.D)
+        known = self._each(known, len(x))
         x = torch.where(known == 1, x, 0.0)  # whatever stands in the others, NaN included
         x, known, c = (None if part is None else part.repeat_interleave(n, dim=0) for part in (x, known, c))
         rows = torch.arange(len(x), device=x.device)
@@ -211,7 +215,7 @@ class Masked(nn.Module):
             drawn = self.draw(self.at(self.features(x, known, c), pixel), generator)
             x[rows, pixel] = torch.where(known[rows, pixel] == 1, x[rows, pixel], drawn)
             known[rows, pixel] = 1
-        return x.reshape(-1, *self.shape)
+        return x.view(shape[0], n, *shape[1:]).transpose(0, 1)
 
     def _each(self, known, n):
         """What is known of each image: (n, D), a copy."""

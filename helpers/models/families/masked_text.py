@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, one_hot, softmax
+from torch.nn.functional import log_softmax, one_hot, pad, softmax
 
 from helpers.data.dataset import Dataset
 from helpers.data.text import END, PAD, UNKNOWN
+from helpers.models.contract import everywhere
 from helpers.models.texts import Block, probabilities, trim
 
 MASK = UNKNOWN  # what stands for a hidden character: no training text has it, and a vocabulary shows it as �
@@ -61,6 +62,7 @@ class MaskedText(nn.Module):
 
     bound = "ELBO"
     k = 50
+    fills = "exact"  # where the length is known, see fill_in
     plan: Any
 
     def __init__(self, symbols: int, labels: int = 0, condition: int = 0, shape: tuple[int, ...] | list[int] = (64,),
@@ -205,17 +207,55 @@ class MaskedText(nn.Module):
             raise ValueError(f"steps is {steps}; give 1 or more, or None for one character a step.")
         if c is not None and c.is_floating_point() and c.dim() == 1:
             c = c.expand(n, -1)
-        c, device = self._told(c, n), self.head.weight.device
+        c = self._told(c, n)
         m = torch.multinomial(self.lengths(n, c).exp(), 1, generator=generator)  # (n, 1)
-        place = torch.arange(self.T, device=device).expand(n, -1)
-        x = torch.where(place < m, MASK, torch.where(place == m, END, PAD))
-        _, rank = ranked(x, torch.rand(x.shape, generator=generator, device=device))
+        x = self._blank(m)
+        _, rank = ranked(x, torch.rand(x.shape, generator=generator, device=x.device))
         due = rank if steps is None else rank * m.clamp(max=steps) // m.clamp(min=1)  # when a character is shown
         yield x
-        for step in range(int(due[place < m].max()) + 1 if (m > 0).any() else 0):
-            log_p = self.predict(x, x == MASK, c)
+        yield from self._show(x, due, x == MASK, c, generator, temperature, top_p)
+
+    @torch.no_grad()
+    def fill_in(self, x: Tensor, known: Tensor, c: Tensor | None = None, n: int = 1,
+                generator: torch.Generator | None = None, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
+        """n draws of the characters that are not ``known`` of each text of x (N, T) (``models.contract``): (n, N, T).
+
+        They are shown one by one in random order after the known ones: exact, as for :class:`Masked`, where a text's
+        length is known, which is where its end is, or its last place. Else a length is drawn among those that have
+        room for what is known, by what it is told alone, and not by what is known: an approximation.
+        """
+        if x.shape[1] > self.T:
+            raise ValueError(f"the texts have {x.shape[1]} places, and the model {self.T}; shorten them.")
+        known = everywhere(known, x).repeat(n, 1)
+        told = None if c is None else c.repeat(n, *[1] * (c.dim() - 1))
+        more = (0, self.T - x.shape[1])
+        x, given, c = pad(x.repeat(n, 1), more), pad(known, more), self._told(told, len(known))
+        place = torch.arange(self.T + 1, device=x.device)
+        ends = given & ~characters(x)  # an end, or what comes after it
+        full = (given & characters(x))[:, -1]
+        room = 1 + torch.where(given & characters(x), place[:-1], -1).max(dim=1).values  # (N,)
+        possible = self.lengths(len(x), c).exp() * (place >= room[:, None])
+        drawn = torch.multinomial(possible, 1, generator=generator)[:, 0]
+        first = torch.where(ends.any(dim=1), ends.long().argmax(dim=1), torch.where(full, self.T, drawn))
+        blank = self._blank(first[:, None])
+        x = torch.where(given & (blank == MASK), x, blank)
+        hidden = ~given & (blank == MASK)
+        rank = torch.rand(x.shape, generator=generator, device=x.device).masked_fill(~hidden, math.inf)
+        due = rank.argsort(dim=1).argsort(dim=1)
+        *_, x = x, *self._show(x, due, hidden, c, generator, temperature, top_p)
+        return x.view(n, -1, self.T)
+
+    def _blank(self, m):
+        """Texts of m (n, 1) characters that are all hidden: (n, T)."""
+        place = torch.arange(self.T, device=m.device).expand(len(m), -1)
+        return torch.where(place < m, MASK, torch.where(place == m, END, PAD))
+
+    def _show(self, x, due, hidden, c, generator, temperature, top_p) -> Iterator[Tensor]:
+        """Texts x (n, T) one after another, the characters that are ``hidden`` (n, T) drawn at the step ``due``."""
+        for step in range(int(due[hidden].max()) + 1 if hidden.any() else 0):
+            log_p = self.predict(x, hidden & (due >= step), c)
             log_p[..., UNKNOWN] = -math.inf
-            now = (due == step) & (place < m)
+            now = (due == step) & hidden
             drawn = torch.multinomial(probabilities(log_p[now], temperature, top_p), 1, generator=generator)[:, 0]
             x = x.masked_scatter(now, drawn)
             yield x
