@@ -20,7 +20,7 @@ PYTEST := $(RUN) -m pytest -q -p no:benchmark -n $(JOBS) --dist loadscope
 NBVAL := $(PYTEST) -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=600 \
 	--nbval-sanitize-with=tests/nbval.cfg notebooks
 
-.PHONY: help venv lab test test-everywhere notebooks book slides pretrained sweep bench clean
+.PHONY: help venv lab test test-everywhere notebooks book slides pages pretrained sweep bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ sweep: venv  ## finish the sweeps in data/; anew with ARGS=--again (an hour and 
 
 bench: venv  ## measure speed: ours in NumPy against the same in PyTorch
 	$(RUN) -m pytest -q benchmarks
+
+pages: venv  ## make the pages that play, in build/pages: a typeface designer, an instrument, names for colours
+	$(RUN) tools/pages.py
 
 clean:  ## remove .venv and everything that tools leave behind, but no downloaded data
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .benchmarks build *.egg-info

@@ -16,6 +16,7 @@
     export        files for other programs: a typeface as TTF, an instrument as SFZ
     runs          from a folder of data to a model in a folder, and that model at work: python -m helpers fit | …
     experiments   many trainings side by side, and the recipes of all that ships in data/
+    pages         models as HTML files that compute in a browser: make pages, python -m helpers page
     widgets, exercises          designers; the exercises of every lesson: check, hint, solution
     workshop      for the room: python -m helpers preflight | grade; helpers.catch_up
 """

@@ -1,4 +1,4 @@
-"""python -m helpers fit | sample | info: train a model on your own data, draw from it, and see what it is; and
+"""python -m helpers fit | sample | page | info: train a model on your own data, draw from it, and see what it is; and
 complete | odd | classify: put it to work on other files.
 
 For the room: preflight looks at this computer, grade at learners' notebooks.
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=plain,
     )
     commands = top.add_subparsers(dest="command", required=True,
-                                   metavar="fit | sample | info | complete | odd | classify | preflight | grade")
+                                   metavar="fit | sample | page | info | complete | odd | classify | preflight | grade")
 
     def command(name, says, example):
         return commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", formatter_class=plain,
@@ -98,6 +98,11 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--out", metavar="FILE",
                         help="a PNG of images; a PNG of spectrograms, with FLAC or WAV files beside it; a text file, "
                         "which is printed if there is no FILE (samples)")
+
+    page = command("page", "make one HTML file of a finished run that draws, writes or plays in any browser",
+                   "page leaves --out leaves.html")
+    page.add_argument("run", metavar="RUN", help="the folder that fit has made")
+    page.add_argument("--out", metavar="FILE", required=True, help="the HTML file")
 
     info = command("info", "say what a run is: its data, its figures, its limits", "info leaves")
     info.add_argument("run", metavar="RUN", help="the folder that fit has made")
@@ -271,6 +276,14 @@ def _legend(names):
             print(f"on the sheet, {drawn} is {name}")
 
 
+def _page(given):
+    from helpers import pages, runs
+
+    file = pages.of_run(runs.load(given.run), given.out)
+    print(f"{file}: {file.stat().st_size / 1e6:.1f} MB; open it by a double click")
+    return DONE
+
+
 def _info(given):
     from helpers import runs
 
@@ -330,8 +343,8 @@ def _grade(given):
     return DONE
 
 
-COMMANDS = {"fit": _fit, "sample": _sample, "info": _info, "complete": _complete, "odd": _judge, "classify": _judge,
-            "preflight": _preflight, "grade": _grade}
+COMMANDS = {"fit": _fit, "sample": _sample, "page": _page, "info": _info, "complete": _complete, "odd": _judge,
+            "classify": _judge, "preflight": _preflight, "grade": _grade}
 
 if __name__ == "__main__":
     sys.exit(main())

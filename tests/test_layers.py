@@ -25,6 +25,7 @@ FLOORS = [
     ["senses"],
     ["build", "export", "priors", "uses"],
     ["runs", "experiments", "widgets"],
+    ["pages"],
     ["exercises"],
     ["workshop"],
     ["__main__"],

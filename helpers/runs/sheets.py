@@ -73,9 +73,19 @@ def sheet(samples: Samples, out: str | Path, kind: str, columns: int | None = No
     out = Path(out)
     stem = out.with_suffix("") if out.suffix.lower() in ENDINGS else out
     made = senses.sense(kind).files(samples.x, samples.labels, columns, out.suffix.lower().lstrip("."))
-    files = {stem.with_name(stem.name + ending): data for ending, data in made.items()}
+    return put({stem.with_name(stem.name + ending): data for ending, data in made.items()}, run)
+
+
+def put(files: dict[Path, bytes], run: Path | None = None) -> list[Path]:
+    """Write files, all or, if another file is in the way of one, none; returns them.
+
+    A file that is there already is left alone, and DiskError says so; but what was written for the same ``run``, a
+    folder, is replaced.
+    """
     drawn = {} if run is None else _drawn(run)
     for file, data in files.items():  # all are looked at before one is written
+        if file.is_dir():
+            raise DiskError(f"{file} is a folder; give the name of a file.")
         if os.path.lexists(file) and _digest(file.read_bytes()) not in (_digest(data), drawn.get(str(file.resolve()))):
             raise DiskError(f"{file} is there already, and is left as it is; give another name, or move it away.")
     if run is not None:

@@ -1,0 +1,155 @@
+"""A page of the reader's own finished run: the model in one HTML file, to send to a friend.
+
+It holds the weights that draw, and the labels: no example, no name of a file, no encoder.
+"""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from helpers.errors import DataError
+from helpers.models.images import ImageDecoder, PlainImageDecoder
+from helpers.models.language import Language
+from helpers.models.layers import Unlabelled
+from helpers.models.prior import FlowPrior
+from helpers.models.sets import SetVAE
+from helpers.models.sounds import SoundDecoder
+from helpers.models.vae import VAE
+from helpers.pages.document import HERE, chosen, document, pack
+from helpers.runs import sheets
+from helpers.senses import text
+
+FOOT = """<p>Everything happens in this page: nothing is loaded, and nothing leaves your computer. It is one file; send
+it, open it without a network. It holds the model and its labels, and no example of the data; {limits} Made with <i>From
+Encoder to Generator</i>.</p>"""
+COPIES = "but a model can give away what it has learned from, so ask those whose data they are before you share it."
+PIECES = ("but the pieces of up to {order} characters that its n-grams count are pieces of the texts it learned from, "
+          "so look before you share it.")
+BASE = ("numbers.js", "priors.js", "controls.js")
+
+
+def page(run: Any) -> str:
+    """The page of a finished ``Run``, a whole HTML document. Raises DataError for a model that no page can hold yet."""
+    model = run.model
+    if isinstance(model, Language) and (model.labels or not model.condition):
+        return _texts(run, model)
+    decoder = getattr(model, "decoder", None)
+    decoder = decoder.network if isinstance(decoder, Unlabelled) else decoder
+    if isinstance(model, VAE) and isinstance(decoder, (ImageDecoder, PlainImageDecoder)):
+        return _images(run, model, decoder)
+    if isinstance(model, VAE) and isinstance(decoder, SoundDecoder):
+        return _sounds(run, model, decoder)
+    raise DataError(f"{run.path}: a page can play a VAE of images or of sounds, and a language model, and this run is "
+                    f"{run.card['model']}; fit one with --model vae, or for texts with --model language, or send "
+                    "samples instead (python -m helpers sample).")
+
+
+def write(run: Any, out: str | Path) -> Path:
+    """Write the page of a run; returns its path. Replaces only what was written for the same run.
+
+    Raises DataError for a model that no page can hold, and DiskError where another file is in the way.
+    """
+    path = Path(out)
+    path = path if path.suffix.lower() in (".html", ".htm") else path.with_name(path.name + ".html")
+    return sheets.put({path: page(run).encode("utf-8")}, run.path)[0]
+
+
+def _title(run):
+    return f"A model of {run.data_card['name']}"
+
+
+def _lead(run, does):
+    told = f", told which of {len(run.names)} labels" if run.names else ""
+    return f"{does}{told}. None of it was in the data, unless the model learned something by heart."
+
+
+def _with_codes(run, model, decoder):
+    """Facts and tensors that pages of models with codes share: the prior, whether it is told labels, the decoder."""
+    prior, state = model.prior, model.prior.state_dict()
+    if isinstance(prior, FlowPrior):
+        state = {name: value for name, value in state.items() if not name.startswith("flow.network.")
+                 and name.split(".")[-1] != "n_averaged"}
+    facts = {"labels": list(run.names), "shared": isinstance(model, SetVAE), "prior": prior.plan}
+    return facts, chosen(decoder.state_dict(), "") | chosen(state, "", "prior.")
+
+
+def _images(run, model, decoder):
+    facts, tensors = _with_codes(run, model, decoder)
+    shape = (1, *decoder.shape)[-3:] if len(decoder.shape) > 1 else (1, *run.card["plan"]["shape"][-2:])
+    prefix = "" if isinstance(decoder, ImageDecoder) else "plain."
+    inner = decoder if isinstance(decoder, ImageDecoder) else decoder.plain
+    average = "average" if prefix == "" else "plain.average.weight"
+    facts |= {"code": f"{prefix}code", "label": f"{prefix}label", "average": average, "levels": decoder.levels,
+              "shape": list(shape), "steps": steps(inner.net, f"{prefix}net"), "packed": pack(tensors)}
+    return document(_title(run), _lead(run, "Images that nobody drew: a network does"), _body("own_images"),
+                    (*BASE, "images.js", "own_images.js"), facts, FOOT.format(limits=COPIES))
+
+
+def _sounds(run, model, decoder):
+    facts, tensors = _with_codes(run, model, decoder)
+    _, frequencies, frames = decoder.average.shape
+    facts |= {"F": frequencies, "T": frames, "packed": pack(tensors)}
+    return document(_title(run), _lead(run, "Sounds that nobody recorded: a network makes them"), _body("own_sounds"),
+                    (*BASE, "harmonics.js", "phases.js", "own_sounds.js"), facts, FOOT.format(limits=COPIES))
+
+
+def _texts(run, model):
+    tables = ("keys", "counts", "total", "types")
+    tensors = {name: value for name, value in model.state_dict().items() if name not in tables}
+    keys, counts = model.keys.numpy(), model.counts.numpy()
+    numbers = np.concatenate([np.diff(keys, prepend=0), counts])
+    facts = {"labels": list(run.names), "characters": list(run.data_card["characters"]), "longest": model.longest,
+             "order": model.order, "temperature": text.SAMPLING["temperature"], "plan": {"spread": model.spread},
+             "grams": {"grams": len(keys), "bytes": base64.b64encode(short(numbers)).decode("ascii")},
+             "packed": pack(tensors)}
+    return document(_title(run), _lead(run, "Texts that nobody wrote: a network does"), _body("own_texts"),
+                    ("numbers.js", "controls.js", "gru.js", "language.js", "own_texts.js"), facts,
+                    FOOT.format(limits=PIECES.format(order=model.order)))
+
+
+def _body(name):
+    return (HERE / f"{name}.html").read_text(encoding="utf-8")
+
+
+def steps(net: nn.Module, name: str) -> list[list]:
+    """A network of layers in a row as a list: what each is, and its name or its shape. Raises DataError for others."""
+    found: list[list] = []
+    for key, part in net.named_children():
+        here = f"{name}.{key}"
+        if isinstance(part, nn.Sequential):
+            found += steps(part, here)
+        elif isinstance(part, nn.Linear):
+            found.append(["linear", here])
+        elif isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3) and part.padding == (1, 1):
+            found.append(["conv", here])
+        elif isinstance(part, nn.GELU):
+            found.append(["gelu", None])
+        elif isinstance(part, nn.Unflatten):
+            found.append(["shape", list(part.unflattened_size)])
+        elif isinstance(part, nn.PixelShuffle) and part.upscale_factor == 2:
+            found.append(["shuffle", None])
+        elif not isinstance(part, nn.Dropout):  # which does nothing once training is over
+            raise DataError(f"a page has no {type(part).__name__}, which {here} is; add it to images.js.")
+    return found
+
+
+def short(numbers: np.ndarray) -> bytes:
+    """Whole numbers from 0 on, each in as few bytes as it needs: seven bits a byte, the lowest first; 128 is added to
+    all but the last (LEB128).
+    """
+    left, place = np.asarray(numbers, np.uint64), np.arange(len(numbers))
+    bytes_, of, rank = [], [], 0
+    ranks = []
+    while len(left):
+        more = left >= 128
+        bytes_.append((left & np.uint64(127)).astype(np.uint8) | (more * np.uint8(128)).astype(np.uint8))
+        of.append(place)
+        ranks.append(np.full(len(place), rank))
+        left, place, rank = (left >> np.uint64(7))[more], place[more], rank + 1
+    if not bytes_:
+        return b""
+    order = np.lexsort((np.concatenate(ranks), np.concatenate(of)))
+    return np.concatenate(bytes_)[order].tobytes()
