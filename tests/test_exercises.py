@@ -327,7 +327,7 @@ WRONG = [
     ("ring", lambda usual, new, promised: exercises_of_alarms.ring.answer(usual[:, :1], new[:, :1], promised), "one sense alone"),
     ("ring", lambda usual, new, promised: exercises_of_alarms.ring.answer(usual, new, promised * usual.shape[1]), "questions are asked"),
     ("ring", lambda usual, new, promised: exercises_of_alarms.ring.answer(usual, new, 2 * promised), "questions are asked"),
-    ("ring", lambda usual, new, promised: np.array([((np.minimum((usual >= x).sum(0), (usual <= x).sum(0)) / len(usual)) <= promised / 2 / usual.shape[1]).any() for x in new]), "questions are asked"),
+    ("ring", lambda usual, new, promised: np.array([((np.minimum((usual >= x).sum(0), (usual <= x).sum(0)) / len(usual)) <= promised / 2 / usual.shape[1]).any() for x in new]), "may ring for 20 %"),
     ("taught", lambda x, c, rows, generate, times: (lambda y: (np.concatenate([x[rows], generate(x, c, y)]), np.concatenate([c[rows], y])))(np.repeat(c[rows], times)), "the rows of the reader alone"),
     ("taught", lambda x, c, rows, generate, times: (generate(x[rows], c[rows], np.repeat(c[rows], times)), np.repeat(c[rows], times)), "each real example"),
     ("taught", lambda x, c, rows, generate, times: (lambda y: (np.concatenate([x[rows], generate(x[rows], c[rows], y)]), np.concatenate([c[rows], y])))(np.tile(np.unique(c), times * len(rows))[: times * len(rows)]), "as often"),
