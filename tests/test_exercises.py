@@ -19,6 +19,7 @@ from torch import nn
 import helpers.exercises
 from helpers import scratch as S
 from helpers.exercises import audio, colour_names, images, letters, secrets, vae_in_numpy
+from helpers.exercises import warn_teach_measure as exercises_of_alarms
 from helpers.exercises.engine import Exercise, Wrong, exercise, near, parts, require, returns, same_alone, whole
 
 NOTEBOOKS = {  # start_here: notebooks/00_start_here.ipynb
@@ -333,6 +334,18 @@ def _covered(draws, truth, above, one_end=False):
 
 
 WRONG = [
+    ("ring", lambda usual, new, promised: (new > np.quantile(usual, 1 - promised, axis=0)).any(axis=1), "below all usual ones"),
+    ("ring", lambda usual, new, promised: exercises_of_alarms.ring.answer(usual[:, :1], new[:, :1], promised), "one sense alone"),
+    ("ring", lambda usual, new, promised: exercises_of_alarms.ring.answer(usual, new, promised * usual.shape[1]), "questions are asked"),
+    ("ring", lambda usual, new, promised: exercises_of_alarms.ring.answer(usual, new, 2 * promised), "questions are asked"),
+    ("ring", lambda usual, new, promised: np.array([((np.minimum((usual >= x).sum(0), (usual <= x).sum(0)) / len(usual)) <= promised / 2 / usual.shape[1]).any() for x in new]), "may ring for 20 %"),
+    ("taught", lambda x, c, rows, generate, times: (lambda y: (np.concatenate([x[rows], generate(x, c, y)]), np.concatenate([c[rows], y])))(np.repeat(c[rows], times)), "the rows of the reader alone"),
+    ("taught", lambda x, c, rows, generate, times: (generate(x[rows], c[rows], np.repeat(c[rows], times)), np.repeat(c[rows], times)), "each real example"),
+    ("taught", lambda x, c, rows, generate, times: (lambda y: (np.concatenate([x[rows], generate(x[rows], c[rows], y)]), np.concatenate([c[rows], y])))(np.tile(np.unique(c), times * len(rows))[: times * len(rows)]), "as often"),
+    ("ranks_of", lambda draws, truth: (draws < truth).sum(axis=0), "count half"),
+    ("ranks_of", lambda draws, truth: (draws <= truth).sum(axis=0), "count half"),
+    ("ranks_of", lambda draws, truth: (draws > truth).sum(axis=0) + (draws == truth).sum(axis=0) / 2, "the number of draws below it"),
+    ("ranks_of", lambda draws, truth: (draws < truth).mean(axis=0) + (draws == truth).mean(axis=0) / 2, "the number of draws below it"),
     ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).mean(dim=1), "the mean of logarithms"),
     ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).logsumexp(dim=1), "so is the sum"),
     ("aggregate", lambda z, mu, sigma: _log_normal(z, mu, sigma).max(dim=1).values - np.log(len(mu)), "must integrate to 1"),
