@@ -53,7 +53,7 @@ slides: venv  ## make the slides for a room, in build/slides
 pretrained: venv  ## train the models in data/pretrained again (half an hour)
 	$(RUN) tools/pretrained.py
 
-sweep: venv  ## finish the sweeps in data/; anew with ARGS=--again (an hour and a half)
+sweep: venv  ## finish the sweeps in data/; anew with ARGS=--again (two hours)
 	nice $(RUN) tools/sweep.py $(ARGS)
 
 bench: venv  ## measure speed: ours in NumPy against the same in PyTorch

@@ -76,7 +76,8 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--text", choices=("lines", "running"),
                      help="each line of a text is one item, or it is one running text (as it looks)")
     fit.add_argument("--model", metavar="NAME", help="the family of models: language for texts, else vae; "
-                     "for texts also masked; for small images also masked, flow, flow-matching or gan")
+                     "for texts also masked; for small images also masked, flow, flow-matching or gan, in "
+                     "black and white also mixture")
     fit.add_argument("--code", metavar="K", type=positive(int), help="numbers in a code of a VAE (16, of sounds 8)")
     fit.add_argument("--prior", metavar="P", choices=PRIORS, help="what codes of a VAE are drawn from: normal is the "
                      "old way, the standard Normal; gaussian, mixture and flow are fitted to its codes in the last "

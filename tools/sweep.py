@@ -1,6 +1,6 @@
 """Run the sweeps that ship, each run into its file in data/: `make sweep`.
 
-    python tools/sweep.py             what is missing in the files; an hour and three quarters from nothing
+    python tools/sweep.py             what is missing in the files; two hours from nothing
     python tools/sweep.py --again     everything anew
 """
 

@@ -131,10 +131,10 @@ SCHEDULES = {
                         SHOW]}),
 }
 TERM = ("start_here", "encoder_and_decoder", "losses_and_gradients", "training", "vae_in_numpy", "vae_in_pytorch",
-        "what_the_numbers_mean", "images", "letters", "family_portrait", "noise_to_data", "learned_prior", "clean_data",
-        "your_own_model")
+        "what_the_numbers_mean", "images", "letters", "family_portrait", "noise_to_data", "learned_prior",
+        "choose_and_complete", "clean_data", "your_own_model")
 CHOICES = {"letters": "audio", "learned_prior": "digits_out_of_noise", "family_portrait": "families_on_the_board",
-           "clean_data": "secrets"}
+           "choose_and_complete": "warn_teach_measure", "clean_data": "secrets"}
 
 
 def clock(minutes: int) -> str:

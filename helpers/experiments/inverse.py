@@ -20,6 +20,7 @@ from torch.distributions import MultivariateNormal
 
 from helpers import sound
 from helpers.data import notes
+from helpers.evaluation import intervals
 from helpers.evaluation.two_sample import told_by_trees
 from helpers.experiments import sweeps
 from helpers.experiments.alarm import cell
@@ -113,7 +114,7 @@ def optimise(network: nn.Module, loss: Callable[[], Tensor], steps: int, lr: flo
     network.eval()
 
 
-def train_flow(world: World, seed: int, steps: int = 2000, batch: int = 256) -> ToldVelocity:
+def train_flow(world: World, seed: int, steps: int = 6000, batch: int = 256) -> ToldVelocity:
     """Conditional flow matching: on straight ways from noise to settings, the squared error of the velocity."""
     torch.manual_seed(seed)
     z, clean = world.z["train"], world.clean["train"]
@@ -174,14 +175,15 @@ def unevenness(rank: np.ndarray, L: int, bins: int = 10) -> float:
 def judged(draws: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Figures of draws u (L, N, 4) for the true knobs (N, 4): of each knob and on their mean.
 
-    held: how many 90 % intervals hold the truth; width of these; error of the median; crps: E|u − truth| less
-    E|u − u'| / 2, lower is better (Gneiting and Raftery, 2007); uneven: χ² of ranks over its degrees of freedom.
+    held: how many 90 % intervals hold the truth, by its rank among the draws; width of these; error of the median;
+    crps: E|u − truth| less E|u − u'| / 2, lower is better (Gneiting and Raftery, 2007); uneven: χ² of ranks over its
+    degrees of freedom.
     """
     low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
     L = len(draws)
     order = np.sort(draws, axis=0)
     spread = np.einsum("l,lnk->nk", 2 * np.arange(1, L + 1) - L - 1, order) / (L * (L - 1))  # E|u − u'| / 2
-    each = {"held": (low <= truth) & (truth <= high), "width": high - low, "error": np.abs(middle - truth),
+    each = {"held": intervals.inside(draws, truth), "width": high - low, "error": np.abs(middle - truth),
             "crps": np.abs(draws - truth).mean(axis=0) - spread}
     found = {f"{name}, {knob}": float(values[:, k].mean())
              for name, values in each.items() for k, knob in enumerate(notes.TIMBRE)}
