@@ -218,6 +218,9 @@ WALKED = {
     "tools/samples.py": "our samples",
     "tools/run_notebooks.py": "a notebook", "helpers/disk.py": "all of them",
     "tools/path.py": "test_path.py: nothing is overwritten",
+    "helpers/pages/shipped.py": "only into build/, which make clean deletes, or where a test says",
+    "tools/book.py": "only into build/", "tools/slides.py": "only into build/",
+    "tools/workshop.py": "workshop/schedules.md alone, which it has made",
     "tools/make_venv.py": "test_tools.py: .venv is replaced only if make has made it",
 }
 WRITES = {"write_bytes", "write_text", "write_new", "replacing", "unlink", "rename", "replace_with", "rmtree", "remove",
