@@ -17,10 +17,11 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from helpers.data import digits
 from helpers.experiments import sweeps
 from helpers.experiments.alarm import cell
+from helpers.experiments.inverse import optimise
 from helpers.models.families.matching import FlowMatching
 from helpers.models.layers import gelu_mlp
 
-SIZES = (50, 250, 1250)
+SIZES = (50, 100, 250, 500, 1250)
 MADE = 1000  # generated digits, 100 of each label
 WAYS = ("real", "generated", "both", "both, filtered", "moved", "both, moved", "leak", "Gaussians", "on generated")
 SAYS = {"moved": "real, moved", "leak": "both; the generator saw all", "Gaussians": "both, by one Gaussian a label",
@@ -81,20 +82,6 @@ def batch(x: Tensor, c: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return x[rows], c[rows]
 
 
-def optimise(network: nn.Module, loss: Callable[[], Tensor], steps: int, lr: float = 2e-3) -> None:
-    """AdamW, whose step rises and falls again, on a loss that draws its own batch."""
-    optimiser = torch.optim.AdamW([w for w in network.parameters() if w.requires_grad], lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.05)
-    network.train()
-    for _ in range(steps):
-        value = loss()
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        schedule.step()
-    network.eval()
-
-
 def train_reader(parts: list[tuple[Tensor, Tensor]], seed: int, change: Callable[[Tensor], Tensor] | None = None,
                  steps: int = 400) -> nn.Module:
     """A classifier of images (N, 64), on as many examples of each part (x, c) in each batch of 128; always as long."""
@@ -122,16 +109,15 @@ def train_one(setting: dict, seed: int) -> dict[str, float]:
     assert data.c is not None
     real = some(data, setting["n"], seed)
     test = torch.tensor(data.x[data.rows["test"]]).float(), torch.tensor(data.c[data.rows["test"]]).long()
-    labels = drawn(setting["n"], seed)[1]
-    made = drawn(setting["n"], seed)
+    made = images, labels = drawn(setting["n"], seed)
     plain = train_reader([real], seed)
     with torch.no_grad():
-        kept = plain(made[0]).argmax(dim=1) == labels
+        kept = plain(images).argmax(dim=1) == labels
     result = {
         "real": right(plain, *test),
         "generated": right(train_reader([made], seed), *test),
         "both": right(train_reader([real, made], seed), *test),
-        "both, filtered": right(train_reader([real, (made[0][kept], labels[kept])], seed), *test),
+        "both, filtered": right(train_reader([real, (images[kept], labels[kept])], seed), *test),
         "moved": right(train_reader([real], seed, moved), *test),
         "both, moved": right(train_reader([real, made], seed, moved), *test),
         "leak": right(train_reader([real, drawn(1250, seed)], seed), *test),
