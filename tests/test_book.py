@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from comparing import contents
 from helpers.lessons import PATH
 from test_report import browser  # noqa: F401
 
@@ -54,6 +55,24 @@ def book(tmp_path_factory):
     done = subprocess.run([sys.executable, ROOT / "tools" / "book.py", site], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))}
+
+
+def test_a_folder_of_others_is_left_as_it_is(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "index.html").write_text("mine")
+    (tmp_path / "book-pages").mkdir()
+    before = contents(tmp_path)
+    command = [sys.executable, ROOT / "tools" / "book.py", tmp_path / "book"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and "nothing in it is touched" in done.stderr and done.stderr.count("\n") == 1
+    assert contents(tmp_path) == before
+
+
+def test_nothing_is_left_beside_the_book_and_nothing_of_it_is_unrecorded(book):
+    site = book["index.html"].path.parent
+    assert list(site.parent.iterdir()) == [site]
+    recorded = json.loads((site / "book.json").read_text(encoding="utf-8"))["files"]
+    assert set(recorded) == contents(site).keys() - {"book.json"}
 
 
 def test_every_link_resolves(book):
@@ -171,5 +190,3 @@ def test_sounds_play(book, browser):  # noqa: F811
         one.load(); })))""")
     page.close()
     assert lengths and all(0.1 < length < 60 for length in lengths)
-
-

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import run_notebooks
 import samples as made
+import slides
 from comparing import contents, refused
 from helpers import checkpoints, disk, plotting, runs, senses, training
 from helpers.__main__ import main
@@ -204,6 +205,7 @@ WRITERS = {
     "an instrument": instrument,
     "a sound": heard,
     "a notebook": notebook,
+    "the slides": lambda folder, home: slides.make(folder),
 }
 # Modules that write, and which of the above walks there; downloads have a server, and a test in test_downloads.py.
 WALKED = {
@@ -219,7 +221,7 @@ WALKED = {
     "tools/run_notebooks.py": "a notebook", "helpers/disk.py": "all of them",
     "tools/path.py": "test_path.py: nothing is overwritten",
     "helpers/pages/shipped.py": "only into build/, which make clean deletes, or where a test says",
-    "tools/book.py": "only into build/", "tools/slides.py": "only into build/",
+    "tools/book.py": "test_book.py: a folder of others", "tools/slides.py": "the slides",
     "tools/workshop.py": "workshop/schedules.md alone, which it has made",
     "tools/make_venv.py": "test_tools.py: .venv is replaced only if make has made it",
 }
