@@ -21,12 +21,6 @@ HOSTILE = ("</script><script>window.hit = 1</script>", "\"'><img src=x onerror='
            "عربي")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.browser() as found:
-        yield found
-
-
 def fitted(folder, path, **options):
     data = senses.read(path, **options.pop("read", {}))
     return runs.fit(data, folder / "run", epochs=1, quiet=True, **options)
