@@ -20,7 +20,6 @@ import pytest
 
 from comparing import contents
 from helpers.lessons import PATH
-from test_report import browser  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 AXE = ROOT / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
@@ -148,7 +147,7 @@ SHAPES = [(1280, "light"), (360, "dark")]
 
 
 @pytest.mark.parametrize(("width", "scheme"), SHAPES, ids=["laptop", "phone"])
-def test_it_reads_in_a_browser(book, browser, width, scheme):  # noqa: F811
+def test_it_reads_in_a_browser(book, browser, width, scheme):
     axe = AXE.read_text(encoding="utf-8") if AXE.exists() else None
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     wrong = []
@@ -174,7 +173,7 @@ def test_it_reads_in_a_browser(book, browser, width, scheme):  # noqa: F811
     assert wrong == []
 
 
-def test_search_finds(book, browser):  # noqa: F811
+def test_search_finds(book, browser):
     page = browser.new_page()
     page.goto(book["search.html"].path.as_uri() + "?q=collapse")
     page.wait_for_selector("#search-results li a", timeout=20_000)
@@ -182,7 +181,7 @@ def test_search_finds(book, browser):  # noqa: F811
     page.close()
 
 
-def test_sounds_play(book, browser):  # noqa: F811
+def test_sounds_play(book, browser):
     page = browser.new_page()
     page.goto(book["lessons/audio.html"].path.as_uri())
     lengths = page.evaluate("""Promise.all([...document.querySelectorAll('audio')].map(one => new Promise((done) => {

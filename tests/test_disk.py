@@ -34,6 +34,7 @@ from helpers.checkpoints import signing
 from helpers.data import Dataset, cache
 from helpers.evaluation import Board
 from helpers.experiments import sweeps
+from helpers.pages import shipped
 
 matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,6 +80,15 @@ def completed(folder, home):
     run = run_of("text", home)
     (home / "begun.txt").write_text("Ober\n")
     assert main(["complete", str(run.path), str(home / "begun.txt"), "--out", str(folder / "whole.txt")]) in (0, 5)
+
+
+def paged(folder, home):
+    run = run_of("text", home)
+    assert main(["page", str(run.path), "--out", str(folder / "mine.html")]) in (0, 5)
+
+
+def shipped_pages(folder, home):
+    shipped.write(folder, ["colours"])
 
 
 def signature(folder, home):
@@ -190,6 +200,8 @@ WRITERS = {
     "samples of texts": draw("text"),
     "sample": from_the_command_line,
     "complete": completed,
+    "page": paged,
+    "shipped pages": shipped_pages,
     "a checkpoint": lambda folder, home: checkpoints.save(folder / "m", {"w": torch.ones(2)}),
     "a checkpoint removed": lambda folder, home: checkpoints.remove(folder / "m"),
     "a signature": signature,
@@ -220,7 +232,6 @@ WALKED = {
     "tools/samples.py": "our samples",
     "tools/run_notebooks.py": "a notebook", "helpers/disk.py": "all of them",
     "tools/path.py": "test_path.py: nothing is overwritten",
-    "helpers/pages/shipped.py": "only into build/, which make clean deletes, or where a test says",
     "tools/book.py": "test_book.py: a folder of others", "tools/slides.py": "the slides",
     "tools/workshop.py": "workshop/schedules.md alone, which it has made",
     "tools/make_venv.py": "test_tools.py: .venv is replaced only if make has made it",
