@@ -10,7 +10,7 @@ project = "From Encoder to Generator"
 author = "the authors of the series"
 language = "en"
 extensions = ["myst_nb", "mathml", "reachable"]
-exclude_patterns = ["extra", "trees"]
+exclude_patterns = ["extra"]
 
 nb_execution_mode = "off"  # the committed outputs are the book's
 nb_merge_streams = True

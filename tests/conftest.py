@@ -5,6 +5,8 @@ import sys
 import pytest
 import torch
 
+import chromium
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
@@ -17,3 +19,10 @@ def no_figures_of_others():
     """Every test begins without open figures, whatever ran before it in the same process."""
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser; without one the test is skipped."""
+    with chromium.browser() as found:
+        yield found

@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from comparing import contents
 from helpers.lessons import PATH
-from test_report import browser  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 AXE = ROOT / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
@@ -54,6 +54,24 @@ def book(tmp_path_factory):
     done = subprocess.run([sys.executable, ROOT / "tools" / "book.py", site], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))}
+
+
+def test_a_folder_of_others_is_left_as_it_is(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "index.html").write_text("mine")
+    (tmp_path / "book-pages").mkdir()
+    before = contents(tmp_path)
+    command = [sys.executable, ROOT / "tools" / "book.py", tmp_path / "book"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and "nothing in it is touched" in done.stderr and done.stderr.count("\n") == 1
+    assert contents(tmp_path) == before
+
+
+def test_nothing_is_left_beside_the_book_and_nothing_of_it_is_unrecorded(book):
+    site = book["index.html"].path.parent
+    assert list(site.parent.iterdir()) == [site]
+    recorded = json.loads((site / "book.json").read_text(encoding="utf-8"))["files"]
+    assert set(recorded) == contents(site).keys() - {"book.json"}
 
 
 def test_every_link_resolves(book):
@@ -129,7 +147,7 @@ SHAPES = [(1280, "light"), (360, "dark")]
 
 
 @pytest.mark.parametrize(("width", "scheme"), SHAPES, ids=["laptop", "phone"])
-def test_it_reads_in_a_browser(book, browser, width, scheme):  # noqa: F811
+def test_it_reads_in_a_browser(book, browser, width, scheme):
     axe = AXE.read_text(encoding="utf-8") if AXE.exists() else None
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     wrong = []
@@ -155,7 +173,7 @@ def test_it_reads_in_a_browser(book, browser, width, scheme):  # noqa: F811
     assert wrong == []
 
 
-def test_search_finds(book, browser):  # noqa: F811
+def test_search_finds(book, browser):
     page = browser.new_page()
     page.goto(book["search.html"].path.as_uri() + "?q=collapse")
     page.wait_for_selector("#search-results li a", timeout=20_000)
@@ -163,7 +181,7 @@ def test_search_finds(book, browser):  # noqa: F811
     page.close()
 
 
-def test_sounds_play(book, browser):  # noqa: F811
+def test_sounds_play(book, browser):
     page = browser.new_page()
     page.goto(book["lessons/audio.html"].path.as_uri())
     lengths = page.evaluate("""Promise.all([...document.querySelectorAll('audio')].map(one => new Promise((done) => {
@@ -171,5 +189,3 @@ def test_sounds_play(book, browser):  # noqa: F811
         one.load(); })))""")
     page.close()
     assert lengths and all(0.1 < length < 60 for length in lengths)
-
-

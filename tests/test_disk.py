@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import run_notebooks
 import samples as made
+import slides
 from comparing import contents, refused
 from helpers import checkpoints, disk, plotting, runs, senses, training
 from helpers.__main__ import main
@@ -33,6 +34,7 @@ from helpers.checkpoints import signing
 from helpers.data import Dataset, cache
 from helpers.evaluation import Board
 from helpers.experiments import sweeps
+from helpers.pages import shipped
 
 matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +80,15 @@ def completed(folder, home):
     run = run_of("text", home)
     (home / "begun.txt").write_text("Ober\n")
     assert main(["complete", str(run.path), str(home / "begun.txt"), "--out", str(folder / "whole.txt")]) in (0, 5)
+
+
+def paged(folder, home):
+    run = run_of("text", home)
+    assert main(["page", str(run.path), "--out", str(folder / "mine.html")]) in (0, 5)
+
+
+def shipped_pages(folder, home):
+    shipped.write(folder, ["colours"])
 
 
 def signature(folder, home):
@@ -189,6 +200,8 @@ WRITERS = {
     "samples of texts": draw("text"),
     "sample": from_the_command_line,
     "complete": completed,
+    "page": paged,
+    "shipped pages": shipped_pages,
     "a checkpoint": lambda folder, home: checkpoints.save(folder / "m", {"w": torch.ones(2)}),
     "a checkpoint removed": lambda folder, home: checkpoints.remove(folder / "m"),
     "a signature": signature,
@@ -204,6 +217,7 @@ WRITERS = {
     "an instrument": instrument,
     "a sound": heard,
     "a notebook": notebook,
+    "the slides": lambda folder, home: slides.make(folder),
 }
 # Modules that write, and which of the above walks there; downloads have a server, and a test in test_downloads.py.
 WALKED = {
@@ -218,8 +232,7 @@ WALKED = {
     "tools/samples.py": "our samples",
     "tools/run_notebooks.py": "a notebook", "helpers/disk.py": "all of them",
     "tools/path.py": "test_path.py: nothing is overwritten",
-    "helpers/pages/shipped.py": "only into build/, which make clean deletes, or where a test says",
-    "tools/book.py": "only into build/", "tools/slides.py": "only into build/",
+    "tools/book.py": "test_book.py: a folder of others", "tools/slides.py": "the slides",
     "tools/workshop.py": "workshop/schedules.md alone, which it has made",
     "tools/make_venv.py": "test_tools.py: .venv is replaced only if make has made it",
 }

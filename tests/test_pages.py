@@ -25,12 +25,6 @@ HALF = 1e-2  # half precision has eleven bits
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.browser() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("pages")
 

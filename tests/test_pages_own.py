@@ -21,12 +21,6 @@ HOSTILE = ("</script><script>window.hit = 1</script>", "\"'><img src=x onerror='
            "عربي")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.browser() as found:
-        yield found
-
-
 def fitted(folder, path, **options):
     data = senses.read(path, **options.pop("read", {}))
     return runs.fit(data, folder / "run", epochs=1, quiet=True, **options)
@@ -225,8 +219,24 @@ def test_the_command_replaces_only_its_own(leaves, tmp_path, capsys):
     assert (tmp_path / "new" / "mine.html").read_text() == "the reader's own"
     (tmp_path / "folder.html").mkdir()
     assert call(tmp_path / "folder.html") == 5 and "is a folder" in capsys.readouterr().err
+    for out in ("", ".", ".."):
+        assert call(out) == 5 and "no name of a file" in capsys.readouterr().err
     assert main(["page", str(tmp_path), "--out", str(tmp_path / "x.html")]) == 5
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_link_of_the_readers_stays_a_link(leaves, tmp_path, monkeypatch):
+    """Kills: a link that leads to a page of the run is taken for that page, and replaced by a file."""
+    file = pages.of_run(leaves, tmp_path / "mine.html")
+    (tmp_path / "latest.html").symlink_to(file)
+    (tmp_path / "nowhere.html").symlink_to(tmp_path / "gone.html")
+    monkeypatch.setattr(own, "page", lambda run: "another page")
+    for name in ("latest.html", "nowhere.html"):
+        with pytest.raises(disk.DiskError, match="is left as it is"):
+            pages.of_run(leaves, tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+    pages.of_run(leaves, file)
+    assert (tmp_path / "latest.html").read_text() == "another page" and not (tmp_path / "gone.html").exists()
 
 
 def test_a_write_that_fails_leaves_the_old_page(leaves, tmp_path, monkeypatch):

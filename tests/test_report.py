@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,8 +17,6 @@ from helpers.training import History
 
 SCRIPT = "<script>alert(1)<"  # a folder cannot have a slash in its name
 LABELS = ["猫", "Ελλάδα", "عربي", SCRIPT]
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 def pictures(folder):
@@ -57,18 +54,6 @@ def run(request, tmp_path_factory):
     (folder / "page.html").write_text(report.page(found), encoding="utf-8")
     found.page = folder / "page.html"
     return found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-    if program is None:
-        pytest.skip("Chromium is not installed; install it to test the page in a browser")
-    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
-    found = playwright.chromium.launch(executable_path=program, args=FLAGS)
-    yield found
-    found.close()
-    playwright.stop()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (360, "dark")])

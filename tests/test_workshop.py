@@ -12,7 +12,6 @@ import slides
 import workshop
 from helpers.lessons import LESSONS, PATH
 from notebook_rules import minutes
-from test_report import browser  # noqa: F401
 
 ROOT = workshop.ROOT
 EVERY = pytest.mark.parametrize("lesson", PATH, ids=lambda lesson: lesson.name)
@@ -99,7 +98,7 @@ def test_numbers_of_a_claim_stand_in_its_lesson(lesson):
     assert all(number in text for number in re.findall(r"\d+", claim))
 
 
-def test_slides_open_and_turn(tmp_path, browser):  # noqa: F811
+def test_slides_open_and_turn(tmp_path, browser):
     file = slides.make(tmp_path / "slides")
     page, wrong = browser.new_page(viewport={"width": 1280, "height": 720}), []
     page.on("pageerror", lambda error: wrong.append(str(error)))

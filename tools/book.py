@@ -2,9 +2,10 @@
 
     python tools/book.py [FOLDER]     build/book, when no other is named
 
-First the pages for Sphinx, beside it: each notebook with its minutes and what one needs, its figures as
+First the pages for Sphinx, in a temporary folder: each notebook with its minutes and what one needs, its figures as
 files with their descriptions, and the hints and the solution, folded, below each exercise; the board; the glossary from
-all lists "In the literature". Then Sphinx, for which every warning is an error.
+all lists "In the literature". Then Sphinx, for which every warning is an error. FOLDER must be new, empty, or hold an
+earlier book; nothing but that book is replaced.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from __future__ import annotations
 import base64
 import html
 import importlib
-import inspect
 import json
 import re
 import shutil
 import subprocess
 import sys
-import textwrap
+import tempfile
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 
+from helpers.disk import DiskError, Place
 from helpers.evaluation import Board, bits_per_dimension
 from helpers.lessons import LESSONS, PATH, Lesson
 from path import ARROW, LINK
@@ -65,10 +66,8 @@ def help_for(lesson: Lesson, name: str) -> dict:
     exercise = getattr(importlib.import_module(f"helpers.exercises.{lesson.name}"), name)
     n = len(exercise.hints)
     parts = [folded(f"{name}: hint {i + 1} of {n}", hint) for i, hint in enumerate(exercise.hints)]
-    code = textwrap.dedent(inspect.getsource(exercise.answer)).rstrip()
-    code = re.split("^(?=def )", code, maxsplit=1, flags=re.M)[-1]
     why = exercise.why[0].upper() + exercise.why[1:]
-    parts.append(folded(f"{name}: our solution", f"```python\n{code}\n```\n\n{why}"))
+    parts.append(folded(f"{name}: our solution", f"```python\n{exercise.code()}\n```\n\n{why}"))
     return {"cell_type": "markdown", "id": f"help-{name}"[:64], "metadata": {}, "source": "\n".join(parts)}
 
 
@@ -185,8 +184,7 @@ def index_page(table: dict[str, dict[str, str]]) -> str:
 
 
 def write_pages(pages: Path) -> None:
-    """All pages for Sphinx, anew, in a folder."""
-    shutil.rmtree(pages, ignore_errors=True)
+    """All pages for Sphinx, in a new folder."""
     lessons, figures = pages / "lessons", pages / "extra" / "figures"
     for folder in ("images", "sounds"):
         shutil.copytree(NOTEBOOKS / folder, lessons / folder)
@@ -200,18 +198,30 @@ def write_pages(pages: Path) -> None:
 
 
 def make(site: Path = SITE) -> int:
-    """Write the pages, and let Sphinx make the site of them; 0 if it is good."""
-    pages = site.with_name(site.name + "-pages")
-    write_pages(pages)
-    shutil.rmtree(site, ignore_errors=True)
-    options = ["-q", "-W", "--keep-going", "-j", "2", "-c", str(ROOT / "book"), "-d", str(pages / "trees"),
-               "-D", f"html_extra_path={pages / 'extra'}"]
-    return subprocess.call([sys.executable, "-m", "sphinx", "-b", "html", *options, str(pages), str(site)])
+    """Make the site, and put it into a folder, in place of the one that an earlier call made there; 0 if it is good.
+
+    Raises DiskError for a folder with files of others, and leaves them as they are.
+    """
+    with Place(site, record="book.json") as place, tempfile.TemporaryDirectory(prefix="book-") as folder:
+        pages, made = Path(folder) / "pages", Path(folder) / "made"
+        write_pages(pages)
+        options = ["-q", "-W", "--keep-going", "-j", "2", "-c", str(ROOT / "book"), "-d", str(Path(folder) / "trees"),
+                   "-D", f"html_extra_path={pages / 'extra'}"]
+        if failed := subprocess.call([sys.executable, "-m", "sphinx", "-b", "html", *options, str(pages), str(made)]):
+            return failed
+        place.remove(*place.made)
+        for file in made.rglob("*"):
+            if file.is_file():
+                place.write(file.relative_to(made).as_posix(), file.read_bytes())
+    return 0
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else SITE
-    failed = make(folder)
+    try:
+        failed = make(folder)
+    except DiskError as error:
+        sys.exit(str(error))
     if not failed:
         print(f"The book is made: open {folder / 'index.html'} in a browser.")
     sys.exit(failed)

@@ -5,9 +5,9 @@
 """
 
 import sys
-from pathlib import Path
 
 import helpers
+from helpers import disk
 from helpers.pages import shipped as pages
 
 
@@ -17,7 +17,12 @@ def main() -> int:
     if unknown:
         print(f"There is no page {', '.join(sorted(unknown))}; there are {', '.join(pages.PAGES)}.", file=sys.stderr)
         return 2
-    for file in pages.write(Path("build") / "pages", sys.argv[1:]):
+    try:
+        files = pages.write(disk.ROOT / "build" / "pages", sys.argv[1:])
+    except disk.DiskError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for file in files:
         print(f"{file}: {file.stat().st_size / 1e6:.1f} MB; open it by a double click")
     return 0
 

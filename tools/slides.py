@@ -3,7 +3,9 @@
 A slide is the title, the headline figure of the notebook with its description and what the notebook says below it,
 and the claim in workshop/slides.md. Arrow keys, Page Up and Page Down go on and back.
 
-    python tools/slides.py [FOLDER]
+    python tools/slides.py [FOLDER]     build/slides, when no other is named
+
+FOLDER must be new, empty, or hold earlier slides; nothing but those is replaced.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.disk import DiskError, Place
 from helpers.lessons import PATH, Lesson
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,15 +91,19 @@ def page() -> str:
 
 
 def make(site: Path = SITE) -> Path:
-    """Write the page and its figures into a folder, anew; the page."""
-    shutil.rmtree(site, ignore_errors=True)
-    (site / "images").mkdir(parents=True)
-    for lesson in PATH:
-        file = headline(lesson).file
-        shutil.copy(ROOT / "notebooks" / file, site / file)
-    (site / "index.html").write_text(page(), encoding="utf-8")
-    return site / "index.html"
+    """Write the page and its figures into a folder, in place of what an earlier call made there; returns the page.
+
+    Raises DiskError for a folder with files of others, and leaves them as they are.
+    """
+    with Place(site, record="slides.json") as place:
+        place.remove(*place.made)
+        for file in dict.fromkeys(headline(lesson).file for lesson in PATH):
+            place.write(file, (ROOT / "notebooks" / file).read_bytes())
+        return place.write("index.html", page().encode("utf-8"))
 
 
 if __name__ == "__main__":
-    print("The slides are made: open", make(*(Path(folder) for folder in sys.argv[1:2])), "in a browser.")
+    try:
+        print("The slides are made: open", make(*(Path(folder) for folder in sys.argv[1:2])), "in a browser.")
+    except DiskError as error:
+        sys.exit(str(error))

@@ -1,7 +1,6 @@
 """Schedules for a room, with minutes by the rule that the notebooks keep: workshop/schedules.md.
 
-    python tools/workshop.py            write it
-    python tools/workshop.py --check    only say whether it would change; the exit status is 1 if it would
+    python tools/workshop.py
 
 The rule: words / 120 + lines of code / 10 + 7 for each exercise, here for the sections that are read. After a change
 of a notebook the times change with it.
@@ -12,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -198,6 +196,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        sys.exit(FILE.read_text(encoding="utf-8") != page())
     write_text(FILE, page())

@@ -155,10 +155,12 @@ class Exercise:
 
     def solution(self) -> None:
         """Print the solution, and why it is right."""
+        print(f"{self.code()}\n\nWhy: {self.why}")
+
+    def code(self) -> str:
+        """The code of the solution, without the decorator, which holds the hints."""
         code = textwrap.dedent(inspect.getsource(self.answer)).rstrip()
-        # without the decorator, which holds the hints
-        print(re.split("^(?=def )", code, maxsplit=1, flags=re.MULTILINE)[-1])
-        print(f"\nWhy: {self.why}")
+        return re.split("^(?=def )", code, maxsplit=1, flags=re.MULTILINE)[-1]
 
 
 def exercise(why: str, hints: list[str]) -> Callable[[Callable], Exercise]:

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from helpers.disk import MADE_BY
+from helpers.models.prior import FlowPrior
+
 HERE = Path(__file__).parent
-MADE_BY = '<meta name="generator" content="From Encoder to Generator">'  # marks the pages by which we know our own
 
 
 def pack(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -33,6 +35,15 @@ def chosen(tensors: Mapping[str, Tensor], prefix: str, under: str = "") -> dict[
     return {under + name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+def of_prior(prior: Any) -> dict[str, Tensor]:
+    """The tensors of a prior that a page needs, under "prior.": of a flow its averaged weights, and how codes scale."""
+    state = prior.state_dict()
+    if isinstance(prior, FlowPrior):
+        scale = {name: state[name] for name in ("mean", "deviation")}
+        state = scale | {name: value for name, value in state.items() if name.startswith("flow.average.module.")}
+    return chosen(state, "", "prior.")
+
+
 def embedded(facts: Any) -> str:
     """Facts as JSON that can stand inside a script element: nothing in it ends the element, or begins a comment."""
     text = json.dumps(facts, ensure_ascii=True, allow_nan=False)
@@ -41,12 +52,13 @@ def embedded(facts: Any) -> str:
     return text
 
 
-def document(title: str, lead: str, body: str, scripts: Iterable[str], facts: Any, foot: str) -> str:
-    """A whole HTML document. body, foot: HTML; title, lead: texts; scripts: names of files beside this one, in order.
+def document(title: str, lead: str, body: Iterable[str], scripts: Iterable[str], facts: Any, foot: str) -> str:
+    """A whole HTML document. title, lead: texts; foot: HTML; body, scripts: names of files beside this one, in order.
 
     The browser is told to run this one script, and to load nothing.
     """
-    script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in scripts)
+    parts, script = ("\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+                     for names in (body, scripts))
     digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode("ascii")
     title = escape(clean(title))
     return f"""<!doctype html>
@@ -56,7 +68,7 @@ def document(title: str, lead: str, body: str, scripts: Iterable[str], facts: An
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data: blob:; media-src data: blob:; \
 style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
-{MADE_BY}
+<meta name="generator" content="{MADE_BY}">
 <title>{title}</title>
 <link rel="icon" href="data:,">
 <style>
@@ -67,8 +79,8 @@ style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
 <p class="lead">{escape(clean(lead))}</p></header>
 <noscript><p><strong>This page computes in your browser, and JavaScript is switched off. Allow it for this file, and
 open the page again.</strong></p></noscript>
-<main>
-{body}</main>
+<main class="desk">
+{parts}</main>
 <footer>{foot}</footer>
 <script type="application/json" id="data">{embedded(facts)}</script>
 <script>

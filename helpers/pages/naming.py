@@ -10,7 +10,7 @@ from helpers.build import restore
 from helpers.data import colours
 from helpers.data.colours import alike, parts
 from helpers.evaluation.filters import rude
-from helpers.evaluation.naming import DRAWS, LAMBDA, Meaning
+from helpers.evaluation.naming import DRAWS, LAMBDA, Meaning, Namer
 from helpers.pages.document import chosen, pack
 
 JUDGES = 2  # networks of each kind that rank; the lesson has four or five
@@ -43,7 +43,7 @@ def facts() -> dict[str, Any]:
         for number, model in enumerate(models[:count]):
             found.append({"kind": kind, "name": f"{checkpoint}.{number}", "plan": {"spread": model.spread}})
             tensors |= chosen(model.state_dict(), "", f"{checkpoint}.{number}.")
-    meaning = Meaning(names, np.asarray(data.train.c))
+    namer, meaning = Namer(None, lexicon, [], names), Meaning(names, np.asarray(data.train.c))
     weights = meaning.ridge.coef_.T  # (features, 3)
     meant = {feature: np.round(weights[i], 5).tolist() for feature, i in meaning.features.vocabulary_.items()
              if feature.removesuffix(" (last)") in fine}
@@ -51,8 +51,7 @@ def facts() -> dict[str, Any]:
         "told": told, "plain": plain, "packed": pack(tensors), "cones": colours.CONES.tolist(),
         "opponents": colours.OPPONENTS.tolist(), "characters": list(data.vocabulary.characters),
         "words": [word if word in fine else "" for word in lexicon.words],  # so that places stay the same
-        "first": sorted({word for name in names for word in parts(name)[:-1]} & fine),
-        "last": sorted({parts(name)[-1] for name in names if parts(name)} & fine),
+        "first": sorted(namer.first & fine), "last": sorted(namer.last & fine),
         "known": sorted({alike(name) for name in names if set(parts(name)) <= fine}),
         "meaning": {"words": meant, "middle": meaning.ridge.intercept_.tolist(),
                     "precision": meaning.precision.tolist()},

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from helpers.disk import DiskError
 from helpers.errors import DataError
 from helpers.models.images import ImageDecoder, PlainImageDecoder
 from helpers.models.language import Language
 from helpers.models.layers import Unlabelled
-from helpers.models.prior import FlowPrior
 from helpers.models.sets import SetVAE
 from helpers.models.sounds import SoundDecoder
 from helpers.models.vae import VAE
-from helpers.pages.document import HERE, chosen, document, pack
+from helpers.pages.document import document, of_prior, pack
 from helpers.runs import sheets
 from helpers.senses import text
 
@@ -53,6 +53,8 @@ def write(run: Any, out: str | Path) -> Path:
     Raises DataError for a model that no page can hold, and DiskError where another file is in the way.
     """
     path = Path(out)
+    if not path.name.strip("."):
+        raise DiskError(f"{str(out)!r} is no name of a file; give one, such as model.html.")
     path = path if path.suffix.lower() in (".html", ".htm") else path.with_name(path.name + ".html")
     return sheets.put({path: page(run).encode("utf-8")}, run.path)[0]
 
@@ -68,12 +70,8 @@ def _lead(run, does):
 
 def _with_codes(run, model, decoder):
     """Facts and tensors that pages of models with codes share: the prior, whether it is told labels, the decoder."""
-    prior, state = model.prior, model.prior.state_dict()
-    if isinstance(prior, FlowPrior):
-        state = {name: value for name, value in state.items() if not name.startswith("flow.network.")
-                 and name.split(".")[-1] != "n_averaged"}
-    facts = {"labels": list(run.names), "shared": isinstance(model, SetVAE), "prior": prior.plan}
-    return facts, chosen(decoder.state_dict(), "") | chosen(state, "", "prior.")
+    facts = {"labels": list(run.names), "shared": isinstance(model, SetVAE), "prior": model.prior.plan}
+    return facts, decoder.state_dict() | of_prior(model.prior)
 
 
 def _images(run, model, decoder):
@@ -84,7 +82,7 @@ def _images(run, model, decoder):
     average = "average" if prefix == "" else "plain.average.weight"
     facts |= {"code": f"{prefix}code", "label": f"{prefix}label", "average": average, "levels": decoder.levels,
               "shape": list(shape), "steps": steps(inner.net, f"{prefix}net"), "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Images that nobody drew: a network does"), _body("own_images"),
+    return document(_title(run), _lead(run, "Images that nobody drew: a network does"), ("own_images.html",),
                     (*BASE, "images.js", "own_images.js"), facts, FOOT.format(limits=COPIES))
 
 
@@ -92,7 +90,7 @@ def _sounds(run, model, decoder):
     facts, tensors = _with_codes(run, model, decoder)
     _, frequencies, frames = decoder.average.shape
     facts |= {"F": frequencies, "T": frames, "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Sounds that nobody recorded: a network makes them"), _body("own_sounds"),
+    return document(_title(run), _lead(run, "Sounds that nobody recorded: a network makes them"), ("own_sounds.html",),
                     (*BASE, "harmonics.js", "phases.js", "own_sounds.js"), facts, FOOT.format(limits=COPIES))
 
 
@@ -105,13 +103,9 @@ def _texts(run, model):
              "order": model.order, "temperature": text.SAMPLING["temperature"], "plan": {"spread": model.spread},
              "grams": {"grams": len(keys), "bytes": base64.b64encode(short(numbers)).decode("ascii")},
              "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Texts that nobody wrote: a network does"), _body("own_texts"),
+    return document(_title(run), _lead(run, "Texts that nobody wrote: a network does"), ("own_texts.html",),
                     ("numbers.js", "controls.js", "gru.js", "language.js", "own_texts.js"), facts,
                     FOOT.format(limits=PIECES.format(order=model.order)))
-
-
-def _body(name):
-    return (HERE / f"{name}.html").read_text(encoding="utf-8")
 
 
 def steps(net: nn.Module, name: str) -> list[list]:
@@ -140,16 +134,10 @@ def short(numbers: np.ndarray) -> bytes:
     """Whole numbers from 0 on, each in as few bytes as it needs: seven bits a byte, the lowest first; 128 is added to
     all but the last (LEB128).
     """
-    left, place = np.asarray(numbers, np.uint64), np.arange(len(numbers))
-    bytes_, of, rank = [], [], 0
-    ranks = []
-    while len(left):
-        more = left >= 128
-        bytes_.append((left & np.uint64(127)).astype(np.uint8) | (more * np.uint8(128)).astype(np.uint8))
-        of.append(place)
-        ranks.append(np.full(len(place), rank))
-        left, place, rank = (left >> np.uint64(7))[more], place[more], rank + 1
-    if not bytes_:
-        return b""
-    order = np.lexsort((np.concatenate(ranks), np.concatenate(of)))
-    return np.concatenate(bytes_)[order].tobytes()
+    found = bytearray()
+    for number in numbers.tolist():
+        while number >= 128:
+            found.append(number & 127 | 128)
+            number >>= 7
+        found.append(number)
+    return bytes(found)

@@ -80,19 +80,29 @@ def put(files: dict[Path, bytes], run: Path | None = None) -> list[Path]:
     """Write files, all or, if another file is in the way of one, none; returns them.
 
     A file that is there already is left alone, and DiskError says so; but what was written for the same ``run``, a
-    folder, is replaced.
+    folder, is replaced. So is a link left alone, wherever it leads.
     """
     drawn = {} if run is None else _drawn(run)
     for file, data in files.items():  # all are looked at before one is written
         if file.is_dir():
             raise DiskError(f"{file} is a folder; give the name of a file.")
-        if os.path.lexists(file) and _digest(file.read_bytes()) not in (_digest(data), drawn.get(str(file.resolve()))):
+        if os.path.lexists(file) and _found(file) not in (_digest(data), drawn.get(_place(file))):
             raise DiskError(f"{file} is there already, and is left as it is; give another name, or move it away.")
     if run is not None:
-        _note(run, drawn | {str(file.resolve()): _digest(data) for file, data in files.items()})
+        _note(run, drawn | {_place(file): _digest(data) for file, data in files.items()})
     for file, data in files.items():
-        (write_bytes if str(file.resolve()) in drawn else write_new)(file, data)
+        (write_bytes if _place(file) in drawn else write_new)(file, data)
     return list(files)
+
+
+def _place(file):
+    """Where a file is, whatever leads to its folder; what a link leads to is another file."""
+    return str(file.parent.resolve() / file.name)
+
+
+def _found(file):
+    """The SHA-256 of what is in a file; "" for a link, and for what is no file."""
+    return _digest(file.read_bytes()) if file.is_file() and not file.is_symlink() else ""
 
 
 def _digest(data):

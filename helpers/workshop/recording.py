@@ -12,10 +12,10 @@ from typing import Any
 
 from helpers.exercises.engine import Exercise
 
-_ours = {name: getattr(Exercise, name) for name in ("check", "verdict", "fact", "hint", "solution", "__init__")}
+_ours = {name: getattr(Exercise, name) for name in ("check", "verdict", "fact", "hint", "solution", "code", "__init__")}
 _lesson: dict[str, Any] = {}  # module, and of each exercise its answer and facts, as they were
 _found: dict[str, tuple[str, str]] = {}
-_shown: set[str] = set()  # the exercises whose solution the notebook has printed
+_shown: set[str] = set()  # the exercises whose solution the notebook has asked for
 
 
 def begin(lesson: str) -> None:
@@ -23,7 +23,7 @@ def begin(lesson: str) -> None:
     module = importlib.import_module(f"helpers.exercises.{lesson}")
     kept = {name: (ex, ex.answer, tuple(ex.facts)) for name, ex in vars(module).items() if isinstance(ex, Exercise)}
     _lesson.update(module=module, kept=kept)
-    for name, ours in {"check": _check, "solution": _solution}.items():
+    for name, ours in {"check": _check, "code": _code}.items():
         setattr(Exercise, name, ours)
 
 
@@ -41,9 +41,9 @@ def _check(exercise: Exercise, answer: Any) -> None:
     _found[exercise.name] = result
 
 
-def _solution(exercise: Exercise) -> None:
+def _code(exercise: Exercise) -> str:  # which `solution` prints
     _shown.add(exercise.name)
-    _ours["solution"](exercise)
+    return _ours["code"](exercise)
 
 
 def is_solution(exercise: Exercise, answer: Any) -> bool:
@@ -72,7 +72,7 @@ def _filled(cell) -> bool:
 def taken() -> str:
     """What was found so far, and which exercises can no longer be trusted, as JSON."""
     module, kept = _lesson["module"], _lesson["kept"]
-    as_begun = {**_ours, "check": _check, "solution": _solution}
+    as_begun = {**_ours, "check": _check, "code": _code}
     touched = [ex.name for name, (ex, *rest) in kept.items() if [ex.answer, tuple(ex.facts)] != rest
                or set(vars(ex)) & set(as_begun) or getattr(module, name, None) is not ex]
     if any(getattr(Exercise, name, None) is not ours for name, ours in as_begun.items()):
