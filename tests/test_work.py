@@ -11,7 +11,7 @@ from PIL import Image
 
 import samples as made
 from helpers import runs, uses
-from helpers.__main__ import main
+from helpers.__main__ import SCORES, main
 from helpers.data import Dataset
 from helpers.senses import sound, text
 
@@ -173,6 +173,10 @@ def test_odd_ranks_by_another_score(by, made_runs, mixed, capsys):
     assert code == 0 and out.splitlines()[1].split()[0] == by
     shares = [float(line.split()[0]) for line in out.splitlines()[2:8]]
     assert shares == sorted(shares)
+
+
+def test_the_scores_that_odd_offers_are_those_that_there_are():
+    assert SCORES == uses.SCORES
 
 
 def test_odd_sounds_and_texts(made_runs, tmp_path, capsys):
