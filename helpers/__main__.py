@@ -17,6 +17,7 @@ DONE, USAGE, DATA, TRAINING, RUN, MEND, STOPPED = 0, 2, 3, 4, 5, 6, 130
 CODES = """exit codes: 0 done, 2 wrong usage, 3 the data cannot be used, 4 training went wrong (or nothing could be
 written), 5 the run cannot be read or continued, 6 preflight found something to mend, 130 stopped by Ctrl-C"""
 PRIORS = ("normal", "gaussian", "mixture", "flow")  # helpers.priors.KINDS, which is slow to import
+SCORES = ("nll", "typicality", "ratio", "reconstruction")  # helpers.uses.SCORES, slow to import as well
 PROCESSES = "several processes: torchrun --nproc-per-node=2 -m helpers fit …"
 
 
@@ -55,8 +56,11 @@ def parser() -> argparse.ArgumentParser:
                                    metavar="fit | sample | page | info | complete | odd | classify | preflight | grade")
 
     def command(name, says, example):
-        return commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", formatter_class=plain,
-                                   epilog=f"example: python -m helpers {example}\n\n{CODES}")
+        own = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", formatter_class=plain,
+                                  epilog=f"example: python -m helpers {example}\n\n{CODES}")
+        if name not in ("fit", "preflight", "grade"):
+            own.add_argument("run", metavar="RUN", help="the folder that fit has made")
+        return own
 
     fit = command("fit", "train a model, and the prior of its codes; score it, check it for copying, draw samples; "
                   "go on where it was stopped",
@@ -89,7 +93,6 @@ def parser() -> argparse.ArgumentParser:
                      help="for small models one is fastest, and gives the same numbers everywhere (1)")
 
     sample = command("sample", "draw from a finished run", "sample leaves -n 9 --label oak --seed 1 --out oaks.png")
-    sample.add_argument("run", metavar="RUN", help="the folder that fit has made")
     sample.add_argument("-n", metavar="N", type=positive(int), default=16, help="how many (16)")
     sample.add_argument("--label", metavar="L",
                         help="one label only; by default all in turn, from the same noise for each")
@@ -102,14 +105,12 @@ def parser() -> argparse.ArgumentParser:
 
     page = command("page", "make one HTML file of a finished run that draws, writes or plays in any browser",
                    "page leaves --out leaves.html")
-    page.add_argument("run", metavar="RUN", help="the folder that fit has made")
     page.add_argument("--out", metavar="FILE", required=True, help="the HTML file")
 
-    info = command("info", "say what a run is: its data, its figures, its limits", "info leaves")
-    info.add_argument("run", metavar="RUN", help="the folder that fit has made")
+    command("info", "say what a run is: its data, its figures, its limits", "info leaves")
+
     complete = command("complete", "fill in what is missing in a file",
                        "complete leaves half.png -n 9 --label oak --out whole.png")
-    complete.add_argument("run", metavar="RUN", help="the folder that fit has made")
     complete.add_argument("file", metavar="FILE", help="an image, whose transparent part is missing; a sound; a text, "
                           "each line of which is a beginning")
     complete.add_argument("-n", metavar="N", type=positive(int), default=8, help="in how many ways (8)")
@@ -122,16 +123,14 @@ def parser() -> argparse.ArgumentParser:
 
     odd = command("odd", "rank files, the oddest first, beside examples that the model has not learnt from",
                   "odd leaves my-photos")
-    odd.add_argument("run", metavar="RUN", help="the folder that fit has made")
-    odd.add_argument("folder", metavar="FOLDER", help="a folder of files like those of the run, or one file")
-    odd.add_argument("--by", choices=("nll", "typicality", "ratio", "reconstruction"), default="nll",
+    odd.add_argument("--by", choices=SCORES, default="nll",
                      help="what ranks: -log p (nll); how far that is from the usual; its ratio to a model of single "
                      "pixels; the error of what is rebuilt from the code")
 
     classify = command("classify", "say what files show, by the labels of a run; and how many are right, if they lie "
                        "in subfolders named after labels", "classify leaves my-photos")
-    classify.add_argument("run", metavar="RUN", help="the folder that fit has made")
-    classify.add_argument("folder", metavar="FOLDER", help="a folder of files like those of the run, or one file")
+    for one in (odd, classify):
+        one.add_argument("folder", metavar="FOLDER", help="a folder of files like those of the run, or one file")
 
     preflight = command("preflight", "say whether the lessons will run on this computer, and if not, what to do",
                         "preflight")
@@ -250,20 +249,27 @@ def _fit(given):
 def _sample(given):
     import torch
 
-    from helpers import runs, senses
+    from helpers import runs
 
     torch.set_num_threads(1)
     run = runs.load(given.run)
     samples = run.sample(given.n, given.label, torch.Generator().manual_seed(given.seed), given.prior)
-    own = senses.sense(run.kind)
-    if own.PRINTED and given.out is None:
-        [printed] = own.files(samples.x, samples.labels).values()
-        print(printed.decode(), end="")
-        return DONE
-    files = runs.sheet(samples, given.out or "samples", run.kind, run=run.path)
-    print("\n".join(map(str, files)))
-    _legend(run.names)
+    if _put(run, samples, given.out, "samples"):
+        _legend(run.names)
     return DONE
+
+
+def _put(run, samples, out, otherwise):
+    """Write samples and print where, to ``otherwise`` if no file is named; texts are then printed. Whether written."""
+    from helpers import runs, senses
+
+    own = senses.sense(run.kind)
+    if own.PRINTED and out is None:
+        [printed] = own.files(*samples).values()
+        print(printed.decode(), end="")
+        return False
+    print("\n".join(map(str, runs.sheet(samples, out or otherwise, run.kind, run=run.path))))
+    return True
 
 
 def _legend(names):
@@ -295,19 +301,13 @@ def _info(given):
 def _complete(given):
     import torch
 
-    from helpers import runs, senses
+    from helpers import runs
 
     torch.set_num_threads(1)
     run = runs.load(given.run)
     done = runs.complete(run, given.file, given.n, given.label, given.missing, given.seed)
-    own = senses.sense(run.kind)
-    if own.PRINTED and given.out is None:
-        [printed] = own.files(*done.samples).values()
-        print(printed.decode(), end="")
-    else:
-        print("\n".join(map(str, runs.sheet(done.samples, given.out or "completed", run.kind, run=run.path))))
-        if any(done.says):
-            print(f"in this order: {', '.join(name or 'completed' for name in done.says)}")
+    if _put(run, done.samples, given.out, "completed") and any(done.says):
+        print(f"in this order: {', '.join(name or 'completed' for name in done.says)}")
     if done.note:
         _complain(done.note)
     return DONE

@@ -93,8 +93,8 @@ class Family:
 
     def plan(self, data: Dataset, **choices: Any) -> dict:
         """The facts that the constructor asks for, and the choices. Raises DataError for one that it does not have."""
-        known = facts(data)
-        known |= self.make.look(data) if hasattr(self.make, "look") else {}
+        seen = self.make.look(data) if hasattr(self.make, "look") else {}
+        known = facts(data) | seen
         if "symbols" in self.asks and not known["symbols"]:
             raise DataError(f"{data.name}: {self.name} is for texts, and examples of shape {data.x.shape[1:]} are not "
                             "texts with a vocabulary; make them with helpers.data.text.make or folders.texts.")
@@ -106,7 +106,7 @@ class Family:
         defaults = {name: self.asks[name].default for name in free if self.asks[name].default is not inspect._empty}
         given = {name: value for name, value in choices.items() if value is not None}
         _check_choices(data.name, given)
-        return {name: known[name] for name in self.asks if name in known} | defaults | given
+        return {name: known[name] for name in self.asks if name in known} | seen | defaults | given
 
     def assemble(self, plan: dict) -> nn.Module:
         """The untrained model of a plan."""

@@ -89,7 +89,7 @@ def test_the_mixture_is_a_family_for_black_and_white_alone(tmp_path):
     x = ALL.numpy()
     data = Dataset.make("ink", x, (x.sum(axis=(1, 2)) > 3).astype(int))
     model = build(data, "mixture", components=2)
-    assert model.plan["model"] == "mixture" and model.score.shape == (2, 2)
+    assert model.plan["model"] == "mixture" and model.plan["levels"] == 2 and model.score.shape == (2, 2)
     mean = -model.log_prob(torch.as_tensor(data.train.x), torch.as_tensor(data.train.c)).mean()
     assert mean < 6 * math.log(2)  # better than coins: it was fitted before any training
     assert model.sample(5, torch.ones(5).long(), seeded()).shape == (5, 2, 3)
@@ -145,6 +145,7 @@ def test_a_masked_text_of_known_length_is_filled_in_as_one_pass_says():
     known = torch.tensor([[True, False, True]])
     drawn = model.fill_in(x, known, n=20_000, generator=seeded())[:, 0]
     assert (drawn[:, [0, 2]] == x[0, [0, 2]]).all() and set(drawn[:, 1].tolist()) <= set(LETTERS)
+    assert model.fills == "approximate"  # a beginning's length is not known
     p = model.predict(x, ~known)[0, 1].exp()[LETTERS]
     counted = torch.stack([(drawn[:, 1] == letter).float().mean() for letter in LETTERS])
     assert (counted - p / p.sum()).abs().max() < 0.02

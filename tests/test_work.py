@@ -10,9 +10,10 @@ import soundfile
 from PIL import Image
 
 import samples as made
-from helpers import runs
-from helpers.__main__ import main
+from helpers import runs, uses
+from helpers.__main__ import SCORES, main
 from helpers.data import Dataset
+from helpers.senses import sound, text
 
 LEAVES, STROKES, VILLAGES = (made.SAMPLES / name for name in ("leaves", "strokes", "villages.txt"))
 OAK = LEAVES / "oak" / "15.png"
@@ -114,6 +115,27 @@ def test_gaps_of_texts_are_for_masked_models(made_runs, tmp_path, capsys):
     assert code == 2 and "writes from left to right" in err and err.count("\n") == 1
 
 
+def test_spaces_may_be_what_is_missing_and_padding_never_is(made_runs, tmp_path):
+    """Kills texts that are filled up with spaces before gaps are looked for."""
+    run = runs.load(made_runs("masked text"))
+    (tmp_path / "gap.txt").write_text("Ober au\nKlein\n", encoding="utf-8")
+    x, known = text.gap(tmp_path / "gap.txt", run.card, " ")
+    assert np.argwhere(~known).tolist() == [[0, 4]] and x.shape == known.shape
+
+
+def test_a_likelihood_weighs_in_completing_as_it_did_in_training(made_runs):
+    """Codes of a VAE trained with a beta of 10 are kept by p(known|z)^(1/10); kills a temperature of 1 for all."""
+    assert runs.load(made_runs("leaves")).beta == runs.load(made_runs("villages")).beta == 1
+    run, file = runs.load(made_runs("strokes")), next(STROKES.rglob("*.flac"))
+    assert run.beta == 10
+    run.card["recipe"]["objective"]["beta"] = 2.5  # one that was given instead of the recipe's
+    x, known = sound.gap(file, run.card, "0.1-0.2")
+    c = np.zeros(1, int)
+    drawn = {T: uses.impute(run.model, x, known, 3, c, temperature=T, mean=True).draws[:, 0] for T in (1, 2.5)}
+    done = runs.complete(run, file, n=3, label=0, missing="0.1-0.2").samples.x[1:]
+    assert (done == drawn[2.5]).all() and (done != drawn[1]).any()
+
+
 # --- odd, classify ---------------------------------------------------------------------------------------
 
 
@@ -151,6 +173,10 @@ def test_odd_ranks_by_another_score(by, made_runs, mixed, capsys):
     assert code == 0 and out.splitlines()[1].split()[0] == by
     shares = [float(line.split()[0]) for line in out.splitlines()[2:8]]
     assert shares == sorted(shares)
+
+
+def test_the_scores_that_odd_offers_are_those_that_there_are():
+    assert SCORES == uses.SCORES
 
 
 def test_odd_sounds_and_texts(made_runs, tmp_path, capsys):
@@ -197,7 +223,9 @@ WRONG = {
     "no time": (["complete", "{strokes}", "{sound}", "--missing", "left"], 2, "from when to when"),
     "time turned round": (["complete", "{strokes}", "{sound}", "--missing", "0.2-0.1"], 2, "from when to when"),
     "two characters": (["complete", "{masked text}", VILLAGES, "--missing", "__"], 2, "the one character"),
-    "a folder": (["complete", "{leaves}", LEAVES / "oak", "--missing", "left"], 3, "give one of them"),
+    "a folder of one": (["complete", "{leaves}", "{tmp}/broken"], 3, "give an image in it"),
+    "a gap far away": (["complete", "{leaves}", OAK, "--missing", f"{'9' * 30},0,5,5"], 2, "nothing is missing"),
+    "a folder": (["complete", "{leaves}", LEAVES / "oak", "--missing", "left"], 3, "one of them"),
     "no labels": (["classify", "{plain}", LEAVES], 2, "had no labels"),
     "no such label": (["complete", "{leaves}", OAK, "--missing", "left", "--label", "elm"], 2, "choose among maple"),
     "a label without labels": (["complete", "{plain}", OAK, "--missing", "left", "--label", "oak"], 2, "no labels"),
@@ -243,6 +271,10 @@ def test_data_that_are_gone_and_runs_of_other_shapes(made_runs, tmp_path, capsys
     wide = runs.fit(data, tmp_path / "wide", epochs=1, k=1, quiet=True, hidden=8, channels=2)
     with pytest.raises(ValueError, match="files become squares"):
         runs.odd(wide, LEAVES / "oak")
+    wide.model.plan["condition"] = 3
+    for work in (runs.odd, runs.complete):
+        with pytest.raises(ValueError, match="told real numbers of each example"):
+            work(wide, OAK)
 
 
 def test_a_run_of_black_and_white_takes_files_so(tmp_path, capsys):

@@ -266,7 +266,9 @@ def known(path: str | os.PathLike, size: int, square: Square = "pad", box: Seque
             upright = image if turn is None else image.transpose(turn)
             mask = Image.new("L", upright.size, 255)
             x, y, width, height = box
-            mask.paste(0, (x, y, x + width, y + height))
+            right, bottom = min(x + width, mask.width), min(y + height, mask.height)
+            if x < right and y < bottom:
+                mask.paste(0, (x, y, right, bottom))
     small = np.asarray(_scaled(mask, size, square))
     whole = np.full((size, size), 255, np.uint8)
     top, left = (size - small.shape[0]) // 2, (size - small.shape[1]) // 2

@@ -50,6 +50,12 @@ class Run:
         """The labels."""
         return tuple(self.data_card["labels"])
 
+    @property
+    def beta(self) -> float:
+        """By what the KL term of a VAE was weighed at the end of training; 1 where the recipe names none."""
+        said = self.card.get("recipe", {}).get("objective", {}).get("beta", 1.0)
+        return float(str(said).removeprefix("ramp to "))  # as fitting writes a schedule
+
     @functools.cached_property
     def data(self) -> Dataset:
         """The data, read again from where they were, if they are not in memory. Raises DataError if they changed."""

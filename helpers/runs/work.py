@@ -41,7 +41,7 @@ def complete(run: Run, path: str | Path, n: int = 8, label: str | int | None = N
     and for a model that cannot; DataError for a file that cannot be used.
     """
     own = _sense(run)
-    x, known = own.gap(path, _card(run), missing)
+    x, known = own.gap(path, run.card, missing)
     if known.all():
         raise ValueError(f"{shown(path)}: nothing is missing; make a part transparent, or say which with --missing.")
     if not known.any():
@@ -49,10 +49,11 @@ def complete(run: Run, path: str | Path, n: int = 8, label: str | int | None = N
     labels = run.model.plan["labels"]
     ways: list = [label_number(label, run.names)] if label is not None else list(range(labels)) or [None]
     names = ["" if way is None else run.names[way] for way in ways] * n
+    options = {"temperature": run.beta} | own.SAMPLING  # models.resampling: beta weighs a likelihood like T
     found: list = [None] * n
     for k, way in enumerate(ways[:n]):
         c = None if way is None else np.full(len(x), way)
-        done = uses.impute(run.model, x, known, len(found[k :: len(ways)]), c, seed, **own.SAMPLING)
+        done = uses.impute(run.model, x, known, len(found[k :: len(ways)]), c, seed, **options)
         found[k :: len(ways)] = done.draws
     names, note = names[:n], done.note
     drawn = np.stack(found, axis=1)  # (N, n, …): all ways of one text stand together
@@ -113,7 +114,7 @@ def classify(run: Run, path: str | Path, seed: int = 0) -> Judged:
     here, right = truth >= 0, found.label == truth
     if here.any():
         lines.append(f"right: {int(right.sum()):,} of {int(here.sum()):,}, {right.sum() / here.sum():.2f} (± "
-                     f"{np.sqrt(max(right[here].var(), 0) / here.sum()):.2f}), by the names of the subfolders")
+                     f"{np.sqrt(right[here].var() / here.sum()):.2f}), by the names of the subfolders")
     unknown = sorted({shown(folder) for folder in items.folders if folder and _plain(folder) not in plain})
     if unknown:
         more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
@@ -131,12 +132,9 @@ def _learnt(run, path):
 
 
 def _read(run: Run, path: str | Path) -> Items:
-    if run.model.plan.get("condition") and not run.names:
-        raise ValueError(f"{run.path}: the model is told real numbers of each example, which no file has; use it from "
-                         "Python.")
     if run.model.bound is not None and hasattr(run.model, "k"):
         run.model.k = CODES
-    return _sense(run).items(path, _card(run))
+    return _sense(run).items(path, run.card)
 
 
 def _sense(run):
@@ -144,12 +142,10 @@ def _sense(run):
     if not hasattr(own, "gap"):
         raise ValueError(f"{run.path}: files of kind {run.kind} can be learnt from, and no more yet; their sense has "
                          "no items and gap.")
+    if run.model.plan.get("condition") and not run.names:
+        raise ValueError(f"{run.path}: the model is told real numbers of each example, which no file has; use it from "
+                         "Python.")
     return own
-
-
-def _card(run):
-    """The card, whose plan also says how many levels of grey the model knows."""
-    return run.card | {"plan": {"levels": getattr(run.model, "levels", 256)} | run.card["plan"]}
 
 
 def _shares(run):

@@ -266,17 +266,18 @@ def gap(path: str | Path, card: dict, missing: str | None = None) -> tuple[np.nd
     """
     size, _, square = _format(card)
     box = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", missing or "")
-    halves: dict[str | None, Any] = {"left": np.s_[:, : size // 2], "right": np.s_[:, size // 2 :],
-                                     "top": np.s_[: size // 2], "bottom": np.s_[size // 2 :]}
+    halves: dict[str, Any] = {"left": np.s_[:, : size // 2], "right": np.s_[:, size // 2 :],
+                              "top": np.s_[: size // 2], "bottom": np.s_[size // 2 :]}
     if missing is not None and missing not in halves and not box:
         raise ValueError(f"--missing is {missing!r}; say left, right, top, bottom, or X,Y,W,H in pixels of the file.")
+    if os.path.isdir(path):
+        raise DataError(f"{files_.shown(path)}: is a folder; give an image in it, one of them.")
     whole = items(path, card).x
-    if len(whole) > 1:
-        raise DataError(f"{files_.shown(path)}: is a folder of {len(whole):,} images; give one of them.")
-    known = pixels.known(os.path.realpath(path), size, square, tuple(map(int, box.groups())) if box else None)
     if missing in halves:
         known = np.ones((size, size), bool)
         known[halves[missing]] = False
+    else:
+        known = pixels.known(os.path.realpath(path), size, square, tuple(map(int, box.groups())) if box else None)
     known = np.broadcast_to(known, whole.reshape(-1, size, size).shape).reshape(whole.shape)
     grey_there = np.where(known, as_floats(whole), 0.5).astype(np.float32)
     return grey_there, known

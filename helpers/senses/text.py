@@ -167,8 +167,18 @@ def items(path: str | Path, card: dict) -> files_.Items:
 
     Each is called by its file, its number and how it begins. Raises DataError for none.
     """
-    length = card["data"]["shape"][0]
-    running = any(note.startswith("running text of") for note in card["data"]["notes"])  # then pieces have no end
+    texts, *about = _texts(path, card)
+    return files_.Items(_encoded(texts, card), *about)
+
+
+def _running(card):
+    """Whether a run is of pieces of running text, which have no end."""
+    return any(note.startswith("running text of") for note in card["data"]["notes"])
+
+
+def _texts(path, card):
+    """What :func:`items` returns, with the texts as they stand in the file in place of x."""
+    length, running = card["data"]["shape"][0], _running(card)
     own = {formats.ending(path)} if os.path.isfile(path) else set()  # one text, whatever it is called
     found, skipped = files_.judged(path, SUFFIXES | own, "a text")
     texts, names, folders = [], [], []
@@ -190,9 +200,14 @@ def items(path: str | Path, card: dict) -> files_.Items:
     if not texts:
         place, reason = skipped[-1] if skipped else (files_.shown(path), "holds no text")
         raise DataError(f"{place}: {reason}; none of the texts can be used.")
-    x = Vocabulary(tuple(card["data"]["characters"])).encode(texts, max(length, max(map(len, texts)) + 1), quiet=True)
-    x = x[:, :length]
-    return files_.Items(np.where(x == END, PAD, x) if running else x, names, folders, skipped)
+    return texts, names, folders, skipped
+
+
+def _encoded(texts, card):
+    """Texts as the model of a run takes them: (N, T)."""
+    length = card["data"]["shape"][0]
+    x = Vocabulary(tuple(card["data"]["characters"])).encode(texts, length + 1, quiet=True)[:, :length]
+    return np.where(x == END, PAD, x) if _running(card) else x
 
 
 def gap(path: str | Path, card: dict, missing: str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -201,20 +216,17 @@ def gap(path: str | Path, card: dict, missing: str | None = None) -> tuple[np.nd
     Each line is the beginning of a text; or, with ``missing``, a character that stands for each one that is missing,
     such as _, a whole text with gaps. Raises ValueError for any other.
     """
-    x = items(path, card).x
+    texts = _texts(path, card)[0]
+    x = _encoded(texts, card)
     if missing is None:
         x = np.where(x == END, PAD, x)
         return x, x != PAD
     if len(missing) != 1:
         raise ValueError(f"--missing is {missing!r}; give the one character that stands for a missing one, such as _.")
-    holes = [[mark == missing for mark in text.ljust(x.shape[1])[: x.shape[1]]] for text in _read_again(path, card)]
-    return x, ~np.array(holes)
-
-
-def _read_again(path, card):
-    """The texts of :func:`items` as they stand in the file, since a vocabulary may not have the mark of a gap."""
-    marked = card | {"data": card["data"] | {"characters": "".join(sorted(set(writings.whole(path))))}}
-    return Vocabulary(tuple(marked["data"]["characters"])).decode(items(path, marked).x)
+    known = np.ones(x.shape, bool)
+    for row, text in zip(known, texts):
+        row[: len(text)] = [mark != missing for mark in text]
+    return x, known
 
 
 HEIGHT, COLUMNS = 0.3, 4  # inches of an example in a figure, and how many stand side by side at most

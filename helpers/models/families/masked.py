@@ -9,14 +9,13 @@ on all orders at once. (Uria, Murray and Larochelle, 2014, A Deep and Tractable 
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
-from helpers.data.dataset import Dataset, as_floats
-from helpers.models.families.pixels import check
+from helpers.data.dataset import Dataset
+from helpers.models.families.pixels import black_or_white, check
 from helpers.models.likelihoods import GreyLevels, draw
 
 SHORT = 100  # pixels; the exact likelihood of longer images takes too long, a network pass a pixel and an order
@@ -71,9 +70,7 @@ class Masked(nn.Module):
     def look(data: Dataset) -> dict:
         """What it must know of the data: ``levels``. Raises DataError for what are not small images."""
         check(data, "masked", "images", LONGEST)
-        low, high = data.x.min(), data.x.max()
-        binary = as_floats(np.array([low, high])).tolist() == [0, 1] and ((data.x == low) | (data.x == high)).all()
-        return {"levels": 2 if binary else 256}
+        return {"levels": 2 if black_or_white(data) else 256}
 
     @staticmethod
     def recipe(plan: dict, n: int) -> dict:

@@ -62,7 +62,7 @@ class MaskedText(nn.Module):
 
     bound = "ELBO"
     k = 50
-    fills = "exact"  # where the length is known, see fill_in
+    fills = "approximate"  # exact only where the length of a text is known, see fill_in
     plan: Any
 
     def __init__(self, symbols: int, labels: int = 0, condition: int = 0, shape: tuple[int, ...] | list[int] = (64,),

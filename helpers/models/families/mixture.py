@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 
 from helpers.data.dataset import DataError, Dataset, as_floats
 from helpers.models.contract import everywhere
-from helpers.models.families.pixels import check
+from helpers.models.families.pixels import black_or_white, check
 from helpers.scratch import fit_mixture
 
 LARGEST = 64 * 64  # pixels
@@ -30,7 +30,7 @@ class BernoulliMixture(nn.Module):
     mixture over all labels, as often as they came. Every figure is exact, also with pixels missing.
     """
 
-    bound, fills, levels = "exact", "exact", 2
+    bound, fills = "exact", "exact"
     log_share: Tensor
 
     def __init__(self, shape: list[int] | tuple[int, ...], labels: int = 0, components: int | None = None):
@@ -43,13 +43,12 @@ class BernoulliMixture(nn.Module):
 
     @staticmethod
     def look(data: Dataset) -> dict:
-        """Nothing more that it must know of the data. Raises DataError for what are not images of ink and paper."""
+        """For whoever brings it images: two ``levels``. Raises DataError for what are not images of ink and paper."""
         check(data, "mixture", "images of black and white", LARGEST)
-        low, high = data.x.min(), data.x.max()
-        if as_floats(np.array([low, high])).tolist() != [0, 1] or ((data.x != low) & (data.x != high)).any():
+        if not black_or_white(data):
             raise DataError(f"{data.name}: mixture is for images whose pixels are all black or white, and these have "
                             "greys between; choose masked or vae.")
-        return {}
+        return {"levels": 2}
 
     @staticmethod
     def recipe(plan: dict, n: int) -> dict:

@@ -7,6 +7,12 @@ import numpy as np
 from helpers.data.dataset import DataError, Dataset, as_floats
 
 
+def black_or_white(data: Dataset) -> bool:
+    """Whether all pixels are 0 or 1, or as bytes 0 or 255, and both come."""
+    low, high = data.x.min(), data.x.max()
+    return as_floats(np.array([low, high])).tolist() == [0, 1] and bool(((data.x == low) | (data.x == high)).all())
+
+
 def check(data: Dataset, family: str, suits: str, most: int) -> None:
     """Raise DataError, in one sentence, unless the data are images of 2 to ``most`` numbers from 0 to 1.
 
