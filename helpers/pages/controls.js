@@ -19,7 +19,7 @@ function slider(name, { min, max, step, value, id }, changed) {
   show();
   const box = element("div", { class: "knob" }, element("label", { for: id }, name), input, shown);
   const set = (number) => ((input.value = Math.min(Math.max(number, min), max)), show());
-  return { box, input, set, get value() { return input.valueAsNumber; } };
+  return { box, set, get value() { return input.valueAsNumber; } };
 }
 
 /** A list of choices with its name: [what it says, value] each. */
@@ -76,7 +76,7 @@ function atMostOncePerFrame(f) {
 class Designer {
   constructor(facts, prior, redraw, measured) {
     Object.assign(this, { facts, prior, measured, start: Float32Array.from(facts.centre), ordered: null });
-    this.random = uniform((Math.random() * 2 ** 32) >>> 0);
+    this.random = uniform();
     this.redraw = atMostOncePerFrame(() => (redraw(this.code), this.tell()));
     this.knobs = facts.directions.map(([name], i) =>
       slider(name, { min: -3, max: 3, step: 0.1, value: 0, id: `knob-${i}` }, this.redraw));

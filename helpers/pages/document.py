@@ -14,6 +14,7 @@ from torch import Tensor
 
 from helpers.disk import MADE_BY
 from helpers.models.prior import FlowPrior
+from helpers.runs.report import PAPER
 
 HERE = Path(__file__).parent
 
@@ -72,7 +73,7 @@ style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
 <title>{title}</title>
 <link rel="icon" href="data:,">
 <style>
-{(HERE / "page.css").read_text(encoding="utf-8")}</style>
+{PAPER.read_text(encoding="utf-8")}{(HERE / "page.css").read_text(encoding="utf-8")}</style>
 </head>
 <body>
 <header><h1><bdi>{title}</bdi></h1>

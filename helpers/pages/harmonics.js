@@ -4,13 +4,20 @@
 const RATE = 16000, N_FFT = 1024, HOP = 320, FLOOR = 1e-3; // samples a second; of a window; between windows; silence
 const SHARPEN = 20, ONSET = 0.005; // rounds; seconds in which a note rises at the least
 
+const MAGMA = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]];
+
 const hertz = (pitch) => 440 * 2 ** ((pitch - 69) / 12);
+
+/** How strong each spectrum of a decoder is at each frame, for a code (K,) and a label: (R T,). */
+function gainsOf(weights, code, label) {
+  const start = layer(code, weights, "code"), own = row(weights["label.weight"], label);
+  const h = layer(each(start.map((value, k) => value + own[k]), gelu), weights, "gains.1.0");
+  return layer(each(h, gelu), weights, "gains.1.2");
+}
 
 /** The decoder of the lesson: a code (K,) and a label to log-magnitudes {data (F, T), F, T}. */
 function decodeNote(weights, code, label) {
-  const start = layer(code, weights, "code"), own = row(weights["label.weight"], label);
-  const h = layer(each(start.map((value, k) => value + own[k]), gelu), weights, "gains.1.0");
-  const gains = layer(each(h, gelu), weights, "gains.1.2"), spectra = row(weights.spectra, label);
+  const gains = gainsOf(weights, code, label), spectra = row(weights.spectra, label);
   const average = row(weights.average, label), F = average.length, R = spectra.length / F, T = gains.length / R;
   const data = new Float32Array(F * T);
   for (let f = 0; f < F; f++) data.fill(average[f], f * T, (f + 1) * T);
@@ -19,6 +26,13 @@ function decodeNote(weights, code, label) {
     for (let t = 0; t < T; t++) data[f * T + t] += strength * gains[r * T + t];
   }
   return { data, F, T };
+}
+
+/** Loudness from 0 to 1 as a colour from dark to bright, at a place of an image's data. */
+function tint(data, place, loud) {
+  const at = Math.min(Math.max(loud, 0), 1) * (MAGMA.length - 1), k = Math.min(Math.floor(at), MAGMA.length - 2);
+  for (let c = 0; c < 3; c++) data[place + c] = MAGMA[k][c] + (at - k) * (MAGMA[k + 1][c] - MAGMA[k][c]);
+  data[place + 3] = 255;
 }
 
 /** The main lobe of a Hann window: the magnitude of a sine of amplitude 1, so many bins off its frequency. */
@@ -142,12 +156,12 @@ function slope(dB) {
 }
 
 /** A wave as a WAV file of 16 bits. */
-function wav(wave, rate = RATE) {
+function wav(wave) {
   const view = new DataView(new ArrayBuffer(44 + 2 * wave.length));
   const peak = wave.reduce((a, x) => Math.max(a, Math.abs(x)), 1e-9);
   [..."RIFF    WAVEfmt "].forEach((letter, i) => view.setUint8(i, letter.charCodeAt(0)));
   [..."data"].forEach((letter, i) => view.setUint8(36 + i, letter.charCodeAt(0)));
-  [[4, 36 + 2 * wave.length], [16, 16], [24, rate], [28, 2 * rate], [40, 2 * wave.length]].forEach(([at, value]) =>
+  [[4, 36 + 2 * wave.length], [16, 16], [24, RATE], [28, 2 * RATE], [40, 2 * wave.length]].forEach(([at, value]) =>
     view.setUint32(at, value, true));
   [[20, 1], [22, 1], [32, 2], [34, 16]].forEach(([at, value]) => view.setUint16(at, value, true));
   wave.forEach((x, i) => view.setInt16(44 + 2 * i, (32000 * x) / Math.max(peak, 0.05), true));

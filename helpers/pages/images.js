@@ -64,7 +64,7 @@ function toned(value, tone) {
 
 /** Pixels on a canvas of their own size; numbers that are no grey levels are stretched to some. */
 function paintImage(canvas, pixels, [planes, height, width]) {
-  let low = Math.min(...pixels), high = Math.max(...pixels);
+  let [low, high] = [Math.min, Math.max].map((f) => pixels.reduce((a, b) => f(a, b)));
   if (low > -0.5 && high < 1.5) [low, high] = [0, 1];
   const image = new ImageData(width, height), size = width * height;
   for (let i = 0; i < size; i++) {

@@ -9,7 +9,6 @@ const NAMES = "C C♯ D D♯ E F F♯ G G♯ A A♯ B".split(" ");
 const LETTERS = { KeyZ: 0, KeyS: 1, KeyX: 2, KeyD: 3, KeyC: 4, KeyV: 5, KeyG: 6, KeyB: 7, KeyH: 8, KeyN: 9, KeyJ: 10,
   KeyM: 11, KeyQ: 12, Digit2: 13, KeyW: 14, Digit3: 15, KeyE: 16, KeyR: 17, Digit5: 18, KeyT: 19, Digit6: 20, KeyY: 21,
   Digit7: 22, KeyU: 23, KeyI: 24, Digit9: 25, KeyO: 26, Digit0: 27, KeyP: 28 };
-const MAGMA = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]];
 let notes = {}, harmonics = {}, sound = null, before = null;
 const sounding = new Map();
 
@@ -46,19 +45,24 @@ function output() {
   return sound;
 }
 
-function press(pitch) {
-  if (sounding.has(pitch)) return;
-  const { context, limit } = output(), samples = wave(pitch, long.value, before);
-  const buffer = context.createBuffer(1, samples.length, RATE), source = context.createBufferSource();
+/** Samples begin to sound: {source, loudness}. */
+function begin(samples) {
+  const { context, limit } = output(), buffer = context.createBuffer(1, samples.length, RATE);
+  const source = context.createBufferSource(), loudness = context.createGain();
   buffer.copyToChannel(samples, 0);
   source.buffer = buffer;
-  const loudness = context.createGain();
   loudness.gain.value = 0.5;
   source.connect(loudness).connect(limit);
   source.start();
-  sounding.set(pitch, { source, loudness });
+  return { source, loudness };
+}
+
+function press(pitch) {
+  if (sounding.has(pitch)) return;
+  const begun = begin(wave(pitch, long.value, before));
+  sounding.set(pitch, begun);
   before = pitch;
-  window.model.last = { pitch, samples: buffer.getChannelData(0) };
+  window.model.last = { pitch, samples: begun.source.buffer.getChannelData(0) };
   keyOf(pitch).classList.add("down");
 }
 
@@ -140,15 +144,8 @@ function tune() {
 const fade = (i, length) => Math.min(1, (length - i) / (0.05 * RATE));
 
 function playTune() {
-  const { context, limit } = output(), samples = tune(), buffer = context.createBuffer(1, samples.length, RATE);
-  const source = context.createBufferSource(), loudness = context.createGain();
-  buffer.copyToChannel(samples, 0);
-  loudness.gain.value = 0.5;
-  source.buffer = buffer;
-  source.connect(loudness).connect(limit);
   sounding.get("tune")?.source.stop();
-  sounding.set("tune", { source });
-  source.start();
+  sounding.set("tune", begin(tune()));
 }
 
 function drawSheet() {
@@ -156,11 +153,7 @@ function drawSheet() {
   const image = new ImageData(SHOWN.length * T, high);
   found.forEach(({ data }, n) => {
     for (let f = 0; f < high; f++) for (let t = 0; t < T; t++) {
-      const loud = Math.min(Math.max((data[f * T + t] + 7) / 6.5, 0), 1) * (MAGMA.length - 1);
-      const k = Math.min(Math.floor(loud), MAGMA.length - 2), part = loud - k;
-      const place = 4 * ((high - 1 - f) * image.width + n * T + t);
-      for (let c = 0; c < 3; c++) image.data[place + c] = MAGMA[k][c] + part * (MAGMA[k + 1][c] - MAGMA[k][c]);
-      image.data[place + 3] = 255;
+      tint(image.data, 4 * ((high - 1 - f) * image.width + n * T + t), (data[f * T + t] + 7) / 6.5);
     }
   });
   [canvas.width, canvas.height] = [image.width, image.height];

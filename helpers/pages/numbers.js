@@ -111,8 +111,8 @@ function logSoftmax(scores) {
   return Float64Array.from(scores, (score) => score - by);
 }
 
-/** Random numbers from 0 to 1, the same for the same seed (mulberry32, by Tommy Ettinger, public domain). */
-function uniform(seed) {
+/** Random numbers from 0 to 1, the same for the same seed, if one is given (mulberry32, by Tommy Ettinger, public domain). */
+function uniform(seed = Math.random() * 2 ** 32) {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

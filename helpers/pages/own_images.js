@@ -3,7 +3,7 @@
 
 const facts = JSON.parse(byId("data").textContent), weights = unpack(facts.packed);
 const prior = makePrior(facts.prior, within(weights, "prior.")), { labels } = facts, SHOWN = 12;
-const random = uniform((Math.random() * 2 ** 32) >>> 0);
+const random = uniform();
 const decode = (code, label) => decodeImage(facts, weights, Float32Array.from(code), label);
 const chosen = chooser(labels, "all, in turn", draw);
 const walk = slider("on the way", { min: 0, max: 1, step: 0.05, value: 0, id: "way" }, atMostOncePerFrame(drawLarge));

@@ -2,16 +2,13 @@
 "use strict";
 
 const facts = JSON.parse(byId("data").textContent), weights = unpack(facts.packed), { labels } = facts, SHOWN = 8;
-const prior = makePrior(facts.prior, within(weights, "prior.")), random = uniform((Math.random() * 2 ** 32) >>> 0);
+const prior = makePrior(facts.prior, within(weights, "prior.")), random = uniform();
 const chosen = chooser(labels, "all, in turn", draw);
-const MAGMA = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]];
 let drawn = [], context = null, source = null, last = null;
 
 /** The decoder: the label's average, and spectra whose strengths the code says: {data (F, T), F, T}. */
 function decode(code, label) {
-  const own = row(weights["label.weight"], label), start = layer(Float32Array.from(code), weights, "code");
-  const h = layer(each(start.map((value, k) => value + own[k]), gelu), weights, "gains.1.0");
-  const gains = layer(each(h, gelu), weights, "gains.1.2"), { F, T } = facts, R = gains.length / T;
+  const gains = gainsOf(weights, Float32Array.from(code), label), { F, T } = facts, R = gains.length / T;
   const data = Float32Array.from(row(weights.average, label)), mine = row(weights.own, label);
   for (let r = 0; r < R; r++) for (let f = 0; f < F; f++) {
     const strength = weights.spread.data[f] * (weights.spectra.data[r * F + f] + mine[r * F + f]);
@@ -41,10 +38,7 @@ function paint(canvas, { data, F, T }) {
   const image = new ImageData(T, 128);
   for (let y = 0; y < 128; y++) for (let t = 0; t < T; t++) { // by octaves, as frequencies are heard
     const f = Math.floor(2 * ((F - 1) / 2) ** (1 - y / 127));
-    const loud = Math.min(Math.max(data[f * T + t] / 6.9 + 1, 0), 1) * 4;
-    const k = Math.min(Math.floor(loud), 3), at = 4 * (y * T + t);
-    for (let c = 0; c < 3; c++) image.data[at + c] = MAGMA[k][c] + (loud - k) * (MAGMA[k + 1][c] - MAGMA[k][c]);
-    image.data[at + 3] = 255;
+    tint(image.data, 4 * (y * T + t), data[f * T + t] / 6.9 + 1);
   }
   [canvas.width, canvas.height] = [T, 128];
   canvas.getContext("2d").putImageData(image, 0, 0);

@@ -4,7 +4,7 @@
 const facts = JSON.parse(byId("data").textContent), weights = unpack(facts.packed);
 const { labels, characters, longest } = facts;
 const grams = new Grams(facts.grams, characters.length + SPECIAL, facts.order), many = longest > 80 ? 4 : 12;
-const random = uniform((Math.random() * 2 ** 32) >>> 0), numberOf = new Map(characters.map((k, i) => [k, SPECIAL + i]));
+const random = uniform(), numberOf = new Map(characters.map((k, i) => [k, SPECIAL + i]));
 const chosen = chooser(labels, "all, in turn", write);
 const warm = { min: 0.1, max: 1.5, step: 0.1, value: facts.temperature, id: "temperature" };
 const temperature = slider("temperature", warm, () => {});

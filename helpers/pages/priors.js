@@ -25,7 +25,7 @@ class Mixture {
   }
 
   draw(c, random) {
-    const label = this.labels && c !== null ? c : choose(row0(this.weights.log_share).map(Math.exp), random);
+    const label = this.labels && c !== null ? c : choose(this.weights.log_share.data.map(Math.exp), random);
     const j = choose(row(this.weights.log_weight, label).map(Math.exp), random);
     return this.place(label, j, normals(this.K, random));
   }
@@ -39,8 +39,6 @@ class Mixture {
     return z;
   }
 }
-
-const row0 = (table) => table.data;
 
 /** Flow matching: a network's velocity carries noise at time 0 to codes at time 1 (Lipman et al., 2023). */
 class FlowPrior {

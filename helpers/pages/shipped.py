@@ -55,7 +55,7 @@ def typeface() -> str:
         "Typeface designer",
         "A typeface that nobody has drawn: sixteen numbers, which a network turns into 62 letters and digits. Move a "
         "slider, type a text, keep the font.",
-        ("typeface.html",), (*SHARED, "glyphs.js", "outlines.js", "truetype.js", "typeface.js"), facts,
+        ("designer.html", "typeface.html"), (*SHARED, "glyphs.js", "outlines.js", "truetype.js", "typeface.js"), facts,
         FOOT.format(lesson="Images: draw a new typeface", limits="The model learned from 24 fonts that ship inside "
                     "Matplotlib, and changed copies of them: Latin letters and digits, no accents."))
 
@@ -73,7 +73,7 @@ def instrument() -> str:
         "Instrument designer",
         "An instrument that nobody built: eight numbers, which a network turns into the sound of 36 keys. Move a "
         "slider, and play.",
-        ("instrument.html",), (*SHARED, "harmonics.js", "instrument.js"), facts,
+        ("designer.html", "instrument.html"), (*SHARED, "harmonics.js", "instrument.js"), facts,
         FOOT.format(lesson="Audio: play a new instrument", limits="The model learned from 230 instruments of four "
                     "families of synthesisers, notes of one second."))
 

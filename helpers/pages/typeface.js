@@ -52,9 +52,8 @@ function drawText() {
   const canvas = byId("line"), times = Math.round((canvas.clientWidth < 480 ? 2 : 3) * sharpness());
   const slant = measure(alphabet).slant, wide = (canvas.clientWidth * sharpness()) / times - 2, lines = [[]];
   const known = [...new Set(byId("text").value)].filter((k) => CHARACTERS.includes(k));
-  for (const k of CHARACTERS) if (known.includes(k) || k === "n") fineOf[k] ??= refine(fieldOf(alphabet, k));
-  const strokes = strokesOf();
-  const room = {};
+  for (const k of known) fineOf[k] ??= refine(fieldOf(alphabet, k));
+  const strokes = strokesOf(), room = {};
   for (const k of known) room[k] = bearings(fineOf[k], k < "a" || k > "z", strokes, slant);
   let x = 0;
   for (const word of byId("text").value.split(/[^A-Za-z0-9]+/).filter(Boolean)) {

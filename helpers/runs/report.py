@@ -20,6 +20,7 @@ from helpers.runs import codes, curve, scores
 from helpers.senses.image import DENSITIES
 
 CSS = Path(__file__).with_name("report.css")
+PAPER = CSS.with_name("paper.css")  # the style that all pages share
 MOST = 24  # examples of a kind on the page, where there are no labels
 MOST_LABELS = 16  # labels that have a row each, as long as there are so few
 PAIRS = 3  # suspicious samples that are shown beside the nearest training example
@@ -71,7 +72,7 @@ style-src 'unsafe-inline'">
 <title>{_attribute(title)}</title>
 <link rel="icon" href="data:,">
 <style>
-{CSS.read_text(encoding="utf-8")}</style>
+{PAPER.read_text(encoding="utf-8")}{CSS.read_text(encoding="utf-8")}</style>
 </head>
 <body>
 <header><h1>{_text(title)}</h1>
