@@ -144,7 +144,7 @@ def draw(flow: ToldVelocity, c: Tensor, draws: int, seed: int, steps: int = 12) 
     return follow(told(flow, c, draws), noise, steps).view(draws, len(c), KNOBS)
 
 
-def regression(world: World, c: Tensor, seed: int, draws: int, steps: int = 1000) -> Tensor:
+def regression(world: World, c: Tensor, seed: int, draws: int, steps: int = 6000) -> Tensor:
     """The rival: a network that guesses the mean, and one Gaussian of its errors on validation notes: (draws, N, 4)."""
     torch.manual_seed(seed)
     z, clean = world.z["train"], world.clean["train"]
