@@ -175,14 +175,22 @@ def test_tables_come_out_of_the_files():
 
 def test_what_the_lesson_says_of_choosing_stands_in_the_files():
     rows = sweeps.load(settings.BAYES.file)
-    for n in (50, 100, 250, 1250):
-        others = [bayes.interval(rows, n, way, "nats")[0] for way in bayes.WAYS if way != "mixture, cooled"]
-        assert bayes.interval(rows, n, "mixture, cooled", "nats")[0] < np.nanmin(others)
-        gain, error = bayes.against(rows, n, "mixture", "logistic")
-        assert abs(gain) < 2 * error
+    for way, rival in (("mixture", "logistic"), ("mixture", "neighbours"), ("masked", "logistic"),
+                       ("VAE, k = 256", "logistic")):
+        for n in bayes.SIZES if way == "mixture" else bayes.DEEP:
+            gain, error = bayes.against(rows, n, way, rival)
+            assert abs(gain) < 2 * error
+    nats = lambda way, n: sweeps.figures(rows, {"labels": n}, f"{way}, nats")
+    others = [way for way in bayes.WAYS if way != "mixture, cooled"]
+    assert nats("mixture, cooled", 250).mean() < min(nats(way, 250).mean() for way in others)
+    for n, rival in ((20, "logistic"), (50, "logistic"), (100, "logistic"), (1250, "neighbours")):
+        apart = nats("mixture, cooled", n) - nats(f"{rival}, cooled", n)
+        assert abs(apart.mean()) < 2 * apart.std(ddof=1) / len(apart) ** 0.5
     rows = sweeps.load(settings.FEW_LABELS.file)
     gain, error = bayes.against(rows, 20, "named, spread", "logistic")
     assert gain > 3 * error
+    assert nats("named, spread", 100).mean() < nats("spreading", 100).mean()
+    assert nats("spreading, cooled", 100).max() < nats("named, spread, cooled", 100).min()
     assert sweeps.figures(rows, {"labels": 20}, "bound, accuracy").mean() < 0.3
     assert sweeps.figures(rows, {"labels": 20}, "bound, with term, accuracy").mean() > 0.55
 
