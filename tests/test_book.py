@@ -117,6 +117,15 @@ def test_a_page_for_every_lesson(book, lesson):
     assert set(around) <= set(page.links)
 
 
+def test_the_pages_that_play_are_in_it_and_linked_where_a_designer_stands(book):
+    from book import PLAY
+
+    assert {f"play/{name}.html" for name in PLAY.values()} <= set(book["index.html"].links)
+    for lesson in PATH:
+        links = [link for link in book[f"lessons/{lesson.name}.html"].links if "/play/" in link]
+        assert links == ([f"../play/{PLAY[lesson.name]}.html"] if lesson.name in PLAY else [])
+
+
 def test_mathematics_is_drawn(book):
     page = book["lessons/vae_in_numpy.html"]
     assert page.tags.count("math") > 20 and "\\frac" not in page.text
@@ -142,7 +151,8 @@ def test_the_board_holds_every_row(book):
 
 # Code has a mark for every word, at each of which axe-core looks long: it does so on these pages alone, which together
 # show all that there is.
-WHOLE = ("index.html", "board.html", "glossary.html", "search.html", "lessons/losses_and_gradients.html")
+WHOLE = ("index.html", "board.html", "glossary.html", "search.html", "lessons/losses_and_gradients.html",
+         "play/typeface.html", "play/instrument.html", "play/colours.html")
 SHAPES = [(1280, "light"), (360, "dark")]
 
 

@@ -4,7 +4,7 @@
 
 First the pages for Sphinx, in a temporary folder: each notebook with its minutes and what one needs, its figures as
 files with their descriptions, and the hints and the solution, folded, below each exercise; the board; the glossary from
-all lists "In the literature". Then Sphinx, for which every warning is an error. FOLDER must be new, empty, or hold an
+all lists "In the literature"; the pages that play, as they are. Then Sphinx, for which every warning is an error. FOLDER must be new, empty, or hold an
 earlier book; nothing but that book is replaced.
 """
 
@@ -27,12 +27,14 @@ import numpy as np
 from helpers.disk import DiskError, Place
 from helpers.evaluation import Board, bits_per_dimension
 from helpers.lessons import LESSONS, PATH, Lesson
+from helpers.pages import shipped
 from path import ARROW, LINK
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 SITE = ROOT / "build" / "book"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+PLAY = {"images": "typeface", "audio": "instrument", "colour_names": "colours"}  # lessons and their pages that play
 ROW = re.compile(r"^\| (?:\*\*(?P<part>\w+)\*\* )?\| \[[^]]*\]\(notebooks/\d\d_(?P<name>\w+)\.ipynb\) \| (?P<what>.*?) "
                  r"\| (?P<read>.*?) \| (?P<run>.*?) \| (?P<need>.*?) \|$", re.M)
 CHECK = re.compile(r"exercises\.(\w+)\.check\(")
@@ -71,11 +73,14 @@ def help_for(lesson: Lesson, name: str) -> dict:
     return {"cell_type": "markdown", "id": f"help-{name}"[:64], "metadata": {}, "source": "\n".join(parts)}
 
 
-def in_html(output: dict, save) -> dict:
-    """An output as the book shows it: a picture as a file with its description, a widget as a line of text."""
+def in_html(output: dict, save, play: str = "") -> dict:
+    """An output as the book shows it: a picture as a file with its description; a widget as a line of text, with a
+    link to the page that plays the same, where there is one.
+    """
     data = output.get("data", {})
     if WIDGET in data:
-        shown = '<p class="widget">Here the notebook has something to move or to draw on.</p>'
+        here = f' The same <a href="../play/{play}.html">plays in your browser</a>.' if play else ""
+        shown = f'<p class="widget">Here the notebook has something to move or to draw on.{here}</p>'
     elif "image/png" in data:
         size = output["metadata"].get("image/png", {})
         alt = html.escape(size.get("alt") or "".join(data["text/plain"]), quote=True)
@@ -95,14 +100,16 @@ def lesson_page(lesson: Lesson, fact: dict[str, str], figures: Path) -> str:
         (figures / name).write_bytes(png)
         return f"figures/{name}"
 
-    cells = []
+    cells, play = [], PLAY.get(lesson.name, "")
     for cell in nb["cells"]:
         source = "".join(cell["source"])
         cell["metadata"] = {}
         if cell["cell_type"] == "markdown":
             cell["source"] = linked(ARROW.sub("", source) if cell is nb["cells"][-1] else source)
         else:
-            cell["outputs"] = [in_html(output, save) for output in cell["outputs"]]
+            widget = any(WIDGET in output.get("data", {}) for output in cell["outputs"])
+            cell["outputs"] = [in_html(output, save, play) for output in cell["outputs"]]
+            play = "" if widget else play  # the first widget of these lessons is the one that has a page
         cells.append(cell)
         if cell["cell_type"] == "code" and (name := CHECK.search(source)):
             cells.append(help_for(lesson, name[1]))
@@ -189,6 +196,9 @@ def write_pages(pages: Path) -> None:
     for folder in ("images", "sounds"):
         shutil.copytree(NOTEBOOKS / folder, lessons / folder)
     figures.mkdir(parents=True)
+    (pages / "extra" / "play").mkdir()
+    for name, page in shipped.PAGES.items():
+        (pages / "extra" / "play" / f"{name}.html").write_text(page(), encoding="utf-8")
     table = facts()
     for lesson in PATH:
         page = lesson_page(lesson, table[lesson.name], figures)
