@@ -52,6 +52,14 @@ def test_what_is_left_out_exists_and_is_said_to_be_left_out():
     assert systems["windows-latest"]["python"] == ".venv/Scripts/python.exe"
 
 
+def test_the_site_is_published_by_hand_alone():
+    site = read(".github/workflows/site.yml")
+    assert set(site[True]) == {"workflow_dispatch"} and "contents: write" not in str(site)
+    steps = site["jobs"]["publish"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == ["make book"]
+    assert [step["with"]["path"] for step in steps if "path" in step.get("with", {})] == ["build/book"]
+
+
 def test_the_container_makes_the_environment():
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -78,7 +86,10 @@ def test_the_form_is_one():
     assert len(ids) == len(set(ids)) and {part["type"] for part in form["body"]} - {"markdown"}
 
 
-@pytest.mark.parametrize("file", [".github/workflows/ci.yml", ".devcontainer/devcontainer.json", "CITATION.cff"])
+@pytest.mark.parametrize(
+    "file",
+    [".github/workflows/ci.yml", ".github/workflows/site.yml", ".devcontainer/devcontainer.json", "CITATION.cff"],
+)
 def test_no_host_is_named(file):
     assert "://" not in (ROOT / file).read_text(encoding="utf-8")
 

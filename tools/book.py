@@ -4,8 +4,8 @@
 
 First the pages for Sphinx, in a temporary folder: each notebook with its minutes and what one needs, its figures as
 files with their descriptions, and the hints and the solution, folded, below each exercise; the board; the glossary from
-all lists "In the literature"; the pages that play, as they are. Then Sphinx, for which every warning is an error. FOLDER must be new, empty, or hold an
-earlier book; nothing but that book is replaced.
+all lists "In the literature"; the pages that play, as they are. Then Sphinx, for which every warning is an error.
+FOLDER must be new, empty, or hold an earlier book; nothing but that book is replaced.
 """
 
 from __future__ import annotations
