@@ -20,7 +20,7 @@ PYTEST := $(RUN) -m pytest -q -p no:benchmark -n $(JOBS) --dist loadscope
 NBVAL := $(PYTEST) -p no:cacheprovider --nbval --nbval-current-env --nbval-cell-timeout=600 \
 	--nbval-sanitize-with=tests/nbval.cfg notebooks
 
-.PHONY: help venv lab test test-everywhere notebooks book slides pages pretrained sweep bench clean
+.PHONY: help venv lab test test-everywhere notebooks book slides pages bundle pretrained sweep bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,10 @@ bench: venv  ## measure speed: ours in NumPy against the same in PyTorch
 
 pages: venv  ## make the pages that play, in build/pages: a typeface designer, an instrument, names for colours
 	$(RUN) tools/pages.py
+
+bundle:  ## make one file for a room without a network, in build: the project, all packages, the book, the pages
+	@TORCH_INDEX="$(TORCH_INDEX)" $(PYTHON) tools/make_venv.py book
+	@TORCH_INDEX="$(TORCH_INDEX)" $(RUN) tools/bundle.py
 
 clean:  ## remove .venv and everything that tools leave behind, but no downloaded data
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .benchmarks build *.egg-info

@@ -234,6 +234,7 @@ WALKED = {
     "tools/path.py": "test_path.py: nothing is overwritten",
     "tools/book.py": "test_book.py: a folder of others", "tools/slides.py": "the slides",
     "tools/workshop.py": "workshop/schedules.md alone, which it has made",
+    "tools/bundle.py": "test_bundle.py: a file of others is left as it is",
     "tools/make_venv.py": "test_tools.py: .venv is replaced only if make has made it",
 }
 WRITES = {"write_bytes", "write_text", "write_new", "replacing", "unlink", "rename", "replace_with", "rmtree", "remove",

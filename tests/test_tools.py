@@ -33,6 +33,7 @@ def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess:
 def test_what_the_book_needs_is_installed_once(tmp_path: Path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(make_venv, "VENV", tmp_path)
+    monkeypatch.setattr(make_venv, "WHEELS", tmp_path / "wheels")
     monkeypatch.setattr(make_venv, "pip", lambda *arguments: asked.append(arguments))
     make_venv.extra("book")
     make_venv.extra("book")
@@ -241,6 +242,7 @@ class Project:
             "VENV": venv,
             "PYTHON": venv / "bin" / "python",
             "STAMP": venv / "ready",
+            "WHEELS": root / "wheels",
         }.items():
             monkeypatch.setattr(make_venv, name, path)
 

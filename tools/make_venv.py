@@ -8,11 +8,16 @@ Run it with the Python that the environment shall have: `python3 tools/make_venv
 for what the book needs besides. TORCH_INDEX, when set, is the address of a package index from which
 PyTorch alone is installed.
 
+In an unpacked bundle (tools/bundle.py) a folder `wheels` lies beside pyproject.toml. All packages come
+from it then, without a network, once it has been found to be whole and to fit this Python and this computer.
+
 An old Python must get as far as being refused with a sentence: nothing here needs more than 3.6.
 """
 
 import hashlib
+import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -34,6 +39,8 @@ STAMP = VENV / "ready"
 NAME = "from-encoder-to-generator"  # in the environment's pyvenv.cfg: by it we know our own
 MINIMUM = (3, 11)
 REQUIREMENTS = ("pyproject.toml", "constraints.txt")
+WHEELS = ROOT / "wheels"  # in a bundle alone: all packages
+LIST = "bundle.json"  # among them: for which Python and computer they are, and their checksums
 BEYOND = 1 << 30  # a byte far behind the end of a file: what Windows locks, nobody else can read
 
 
@@ -73,7 +80,59 @@ def run(*command: str) -> None:
 
 def pip(*arguments: str) -> None:
     install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if WHEELS.is_dir():
+        install += ["--no-index", "--find-links", str(WHEELS)]
     run(*install, "--constraint", "constraints.txt", *arguments)
+
+
+def computer() -> str:
+    """The system and the processor, such as "Linux x86_64": packages are made for one of each."""
+    system = platform.system()
+    return f"{'macOS' if system == 'Darwin' else system} {platform.machine()}"
+
+
+def checksum(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(str(file), "rb") as opened:
+        for block in iter(lambda: opened.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def some(names: "list[str]") -> str:
+    """The first three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def check_bundle() -> None:
+    """In a bundle, end with a sentence unless it fits this Python and this computer, and is whole."""
+    if not WHEELS.is_dir():
+        return
+    elsewhere = f"or, with a connection, move {WHEELS} elsewhere"
+    try:
+        made = json.loads((WHEELS / LIST).read_text(encoding="utf-8"))
+        wheels = sorted(made["sha256"].items())
+        python, system = str(made["python"]), str(made["computer"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        sys.exit(f"{WHEELS / LIST} is missing or damaged: unpack the whole bundle again; {elsewhere}.")
+    mine = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if mine != python:
+        sys.exit(
+            f"This bundle is for Python {python}, and {sys.executable} is Python {mine}: "
+            f"name one, as in `make lab PYTHON=python{python}`; {elsewhere}."
+        )
+    if computer() != system:
+        sys.exit(f"This bundle is for {system}, and this is {computer()}: take the bundle for it; {elsewhere}.")
+    lost = [name for name, _ in wheels if not (WHEELS / name).is_file()]
+    if lost:
+        sys.exit(f"Missing in {WHEELS}: {some(lost)}; unpack the whole bundle again; {elsewhere}.")
+    strange = sorted({file.name for file in WHEELS.glob("*.whl")} - {name for name, _ in wheels})
+    if strange:
+        sys.exit(f"{WHEELS} holds what did not come with the bundle: {some(strange)}; remove it; {elsewhere}.")
+    damaged = [name for name, digest in wheels if checksum(WHEELS / name) != digest]
+    if damaged:
+        sys.exit(f"Damaged in {WHEELS}: {some(damaged)}; unpack the whole bundle again; {elsewhere}.")
 
 
 def fingerprint() -> str:
@@ -122,7 +181,7 @@ def make() -> None:
         run(sys.executable, "-m", "venv", "--clear", "--prompt", NAME, str(VENV))
     print("Installing the packages (a few minutes the first time)", flush=True)
     index = os.environ.get("TORCH_INDEX")
-    if index:
+    if index and not WHEELS.is_dir():
         # Without its dependencies: those come from the usual index, in the versions pinned here.
         pip("--no-deps", "--index-url", index, "torch")
     pip("--editable", ".[test]")
@@ -135,6 +194,11 @@ def extra(name: str) -> None:
     with locked():
         if stamp.exists() and stamp.read_text() == fingerprint():
             return
+        if WHEELS.is_dir():
+            sys.exit(
+                f"The packages of `{name}` are not in this bundle; what they make is in {ROOT / 'build' / name}. "
+                f"With a connection, move {WHEELS} elsewhere, and call `make` again."
+            )
         print(f"Installing the packages of `{name}`", flush=True)
         try:
             pip("--editable", f".[test,{name}]")
@@ -146,6 +210,7 @@ def extra(name: str) -> None:
 def main() -> None:
     if is_good():
         return
+    check_bundle()
     if sys.version_info < MINIMUM:
         sys.exit(
             f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}, and this "
