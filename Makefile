@@ -62,7 +62,7 @@ bench: venv  ## measure speed: ours in NumPy against the same in PyTorch
 pages: venv  ## make the pages that play, in build/pages: a typeface designer, an instrument, names for colours
 	$(RUN) tools/pages.py
 
-bundle:  ## make one file for a room without a network, in build: the project, all packages, the book, the pages
+bundle:  ## make one file for a room without a network, in build: the project, all packages, the book
 	@TORCH_INDEX="$(TORCH_INDEX)" $(PYTHON) tools/make_venv.py book
 	@TORCH_INDEX="$(TORCH_INDEX)" $(RUN) tools/bundle.py
 

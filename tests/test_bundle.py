@@ -152,12 +152,12 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def fetch(source: Path, kept: Place) -> list[Path]:
         return [kept.write(name, data) for name, data in WHEELS.items()]
 
-    def sites(folder: Path) -> None:
-        for name in ("build/book/index.html", "build/pages/a.html", "helpers/__pycache__/a.pyc"):
+    def book(folder: Path) -> None:
+        for name in ("build/book/index.html", "helpers/__pycache__/a.pyc"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text("made")
 
-    for name, value in {"ROOT": root, "fetch": fetch, "sites": sites}.items():
+    for name, value in {"ROOT": root, "fetch": fetch, "book": book}.items():
         monkeypatch.setattr(bundle, name, value)
     return root
 
@@ -181,7 +181,7 @@ def test_it_holds_what_is_committed_and_nothing_private(clone: Path, capsys):
     assert next(iter(found)) == "READ ME FIRST.txt"
     assert found.keys() == {
         "READ ME FIRST.txt", ".gitignore", "pyproject.toml", "notebooks/a.ipynb", ".ci/run", "notes ü.txt",
-        "build/book/index.html", "build/pages/a.html", "wheels/bundle.json", *(f"wheels/{name}" for name in WHEELS)}
+        "build/book/index.html", "wheels/bundle.json", *(f"wheels/{name}" for name in WHEELS)}
     with zipfile.ZipFile(file) as packed:
         assert packed.read(found["notes ü.txt"]) == b"committed"
         listed = json.loads(packed.read(found["wheels/bundle.json"]))
@@ -469,11 +469,11 @@ def test_nothing_private_came_along(room: Room):
     tracked = subprocess.run(["git", "ls-tree", "-r", "-z", "--name-only", "HEAD"], cwd=ROOT, capture_output=True)
     names = set(tracked.stdout.decode().strip("\0").split("\0"))
     found = {file.relative_to(room.folder).as_posix() for file in room.folder.rglob("*") if file.is_file()}
-    ours = (".venv/", "build/book/", "build/pages/", "wheels/", "READ ME FIRST.txt", "from_encoder_to_generator.egg-")
+    ours = (".venv/", "build/book/", "wheels/", "READ ME FIRST.txt", "from_encoder_to_generator.egg-")
     assert [name for name in sorted(found - names) if not name.startswith(ours) and "__pycache__" not in name] == []
     assert names <= found
     book = room.folder / "build" / "book"
-    assert (book / "index.html").exists() and len(list((room.folder / "build" / "pages").glob("*.html"))) == 3
+    assert (book / "index.html").exists() and len(list((book / "play").glob("*.html"))) == 3
     assert MADE_BY in (book / "book.json").read_text()
 
 

@@ -1,5 +1,5 @@
 """Make the bundle, one zip file for a room without a network, in build: what is committed of the project, all packages
-for this system and this Python, the book, and the pages that play.
+for this system and this Python, and the book with its pages that play.
 
     python tools/bundle.py [FOLDER]     build, when no other is named
 
@@ -32,7 +32,6 @@ KEPT = BUILD / "wheels"
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 COMPUTER = make_venv.computer()
 FILE = f"{NAME}-{COMPUTER.replace(' ', '-').lower()}-py{PYTHON.replace('.', '')}.zip"
-SITES = {"book": "tools/book.py", "pages": "tools/pages.py"}  # a folder in build, and what makes it
 
 UNIX = """     make lab      opens the first notebook in JupyterLab
      make test     checks everything: the code, and that every notebook gives what it shows (half an hour or more)
@@ -59,8 +58,8 @@ You need {computer} and Python {python}, which this bundle does not hold, and 4 
 2. Open a terminal in that folder, and type
 
 {commands}
-To read without running anything, open build/book/index.html; to play, the three pages in build/pages. A double click
-does it.
+To read without running anything, open build/book/index.html by a double click. Its first page leads to three pages
+that play.
 
 If something does not work: {inside} -m helpers preflight
 To have a notebook as it was, take it from the bundle again.
@@ -111,15 +110,15 @@ def committed(folder: Path) -> Source:
     return Source(folder, executable, commit, time.gmtime(int(seconds))[:6], [line[3:] for line in status])
 
 
-def sites(folder: Path) -> None:
-    """Make the book and the pages of what is committed, in its folder. Raises BundleError."""
+def book(folder: Path) -> None:
+    """Make the book of what is committed, in its folder. Raises BundleError."""
     # The modules of that folder before those that are installed, which may have been changed.
     environment = os.environ | {"PYTHONPATH": str(folder)}
-    for name, tool in SITES.items():
-        done = subprocess.run([sys.executable, tool], cwd=folder, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            print(done.stdout + done.stderr, file=sys.stderr)
-            raise BundleError(f"{tool} failed, for the reason above: without build/{name} there is no bundle.")
+    command = [sys.executable, "tools/book.py"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout + done.stderr, file=sys.stderr)
+        raise BundleError("The book cannot be made, for the reason above: without it there is no bundle.")
 
 
 def requirements(folder: Path) -> list[str]:
@@ -225,12 +224,12 @@ def make(folder: Path = BUILD, kept: Path = KEPT) -> Path:
             print(f"Changed or new, and not in the bundle, which holds what is committed: {some(source.left)}",
                   flush=True)
         wheels = fetch(source.folder, place)
-        print("Making the book and the pages", flush=True)
-        sites(source.folder)
+        print("Making the book", flush=True)
+        book(source.folder)
         print("Packing", flush=True)
         pack(file, source, wheels)
     print(f"{file}: {file.stat().st_size / 1e6:.0f} MB, for {COMPUTER} and Python {PYTHON}: the project as committed "
-          f"({source.commit}), {len(wheels)} packages, the book and the pages. In it, READ ME FIRST.txt says how to "
+          f"({source.commit}), {len(wheels)} packages, the book. In it, READ ME FIRST.txt says how to "
           "begin.")
     return file
 
