@@ -34,6 +34,7 @@ OPTIONS = [
     f"--LabApp.default_url=/lab/tree/{FIRST}",
     "--LabApp.news_url=None",  # nothing is fetched, whatever is clicked
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",  # its panel lists what is installed, and asks no index of packages
     "--MappingKernelManager.transport_encryption=auto",  # other users of this computer hear nothing
     "--LanguageServerManager.autodetect=False",  # no search for language servers at each start
 ]

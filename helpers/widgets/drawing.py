@@ -14,7 +14,7 @@ from helpers.data.strokes import decoded
 from helpers.errors import DataError
 from helpers.models import SetVAE
 from helpers.plotting import montage
-from helpers.widgets.explorer import png
+from helpers.widgets.explorer import picture, png
 from helpers.widgets.typeface import FontSaver
 
 
@@ -46,7 +46,7 @@ class LetterCanvas:
         self.letter = widgets.Dropdown(options=list(glyphs.CHARACTERS), value=letter, description="letter")
         self.pen = widgets.FloatSlider(pen, min=1, max=5, step=0.2, description="pen", continuous_update=False)
         self.undo, self.clear = widgets.Button(description="undo stroke"), widgets.Button(description="clear")
-        self.sheet, self.said = widgets.Image(format="png"), widgets.Label()
+        self.sheet, self.said = picture(), widgets.Label()
         self.saver = FontSaver(lambda: self.alphabet, Path(folder), "My letter")
         self.alphabet: np.ndarray | None = None  # (62, 784)
         self.canvas.observe(lambda change: self.changed(), names="strokes")

@@ -26,6 +26,13 @@ def png(grey: ArrayLike) -> bytes:
     return file.getvalue()
 
 
+def picture() -> Any:
+    """A widget for a picture, as large as it is; a box would stretch it, a short word into a large one."""
+    import ipywidgets as widgets
+
+    return widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
+
+
 class Explorer:
     """Sliders beside a picture that is drawn anew whenever one of them moves.
 
@@ -49,7 +56,7 @@ class Explorer:
                 low, high, step, start = values
                 kind = widgets.IntSlider if all(float(v).is_integer() for v in values) else widgets.FloatSlider
                 self.sliders[name] = kind(start, min=low, max=high, step=step, **common)
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self.picture = picture()
         for slider in self.sliders.values():
             slider.observe(lambda change: self.redraw(), names="value")
         self.redraw()
@@ -89,11 +96,9 @@ class Sliders:
         self.vectors = torch.stack([torch.as_tensor(v, dtype=torch.float32) for _, v in directions])  # (S, K)
         self.centre = torch.zeros(model.code) if centre is None else torch.as_tensor(centre, dtype=torch.float32)
         self.start = self.centre  # where the sliders start from: the middle, or a draw
-        layout = widgets.Layout(width="360px")
-        self.sliders = [
-            widgets.FloatSlider(0, min=-3, max=3, step=0.1, description=name, continuous_update=True, layout=layout)
-            for name, _ in directions
-        ]
+        common = dict(min=-3, max=3, step=0.1, continuous_update=True, layout=widgets.Layout(width="360px"),
+                      style={"description_width": "100px"})  # or longer names are cut
+        self.sliders = [widgets.FloatSlider(0, description=name, **common) for name, _ in directions]
         self.random = widgets.Button(description="surprise me")
         self.reset = widgets.Button(description="back to the middle")
         self.below: list[Any] = []

@@ -15,7 +15,7 @@ from helpers.disk import DiskError
 from helpers.errors import DataError
 from helpers.models import SetVAE
 from helpers.models.prior import Prior
-from helpers.widgets.explorer import Directions, Sliders
+from helpers.widgets.explorer import Directions, Sliders, picture
 
 MIDDLE_C = 60  # the note whose traits are measured, as for the shipped prior
 
@@ -51,7 +51,7 @@ class InstrumentDesigner(Sliders):
         super().__init__(model, directions, centre, prior, traits)
         self.tune, self.first, self.folder = list(tune), first, Path(folder)
         self.pitches = sorted({p for p, _ in self.tune if p is not None})
-        self.picture, self.player = widgets.Image(format="png"), widgets.Box()
+        self.picture, self.player = picture(), widgets.Box()
         layout, style = widgets.Layout(width="360px"), {"description_width": "120px"}
         common = dict(layout=layout, style=style, continuous_update=False)
         self.vibrato = widgets.FloatSlider(0, min=0, max=60, step=5, description="vibrato, cents", **common)

@@ -51,7 +51,8 @@ class OrderForm:
         self.button.on_click(lambda button: self.draw([choice.value for choice in self.choices]))
         half = (len(traits) + 1) // 2
         rows = [widgets.HBox(self.choices[:half]), widgets.HBox(self.choices[half:])]
-        self.box = widgets.VBox([*rows, widgets.HBox([self.guidance, self.button]), self.said])
+        head = widgets.Label("Or order one: what it should measure, in deviations from the average.")
+        self.box = widgets.VBox([head, *rows, widgets.HBox([self.guidance, self.button]), self.said])
 
     def draw(self, order: Sequence[float | None]) -> None:
         """Place a code for an order: for each trait deviations from the mean, or None for any."""

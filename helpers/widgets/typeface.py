@@ -16,7 +16,7 @@ from helpers.errors import DataError
 from helpers.models import SetVAE
 from helpers.models.prior import Prior
 from helpers.plotting import montage
-from helpers.widgets.explorer import Directions, Sliders, png
+from helpers.widgets.explorer import Directions, Sliders, picture, png
 
 
 class FontSaver:
@@ -66,7 +66,7 @@ class TypefaceDesigner(Sliders):
 
         super().__init__(model, directions, centre, prior, traits)
         self.folder = Path(folder)
-        self.sheet, self.line = widgets.Image(format="png"), widgets.Image(format="png")
+        self.sheet, self.line = picture(), picture()
         self.word = widgets.Text(word, description="set", layout=widgets.Layout(width="360px"))
         self.export, self.said = widgets.Button(description="save as PNG"), widgets.Label()
         self.word.observe(lambda change: self.draw_word(), names="value")
