@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -34,6 +35,11 @@ def test_the_readme_lists_every_lesson_with_the_minutes_that_it_states():
         row = next((line for line in readme.splitlines() if link in line), "")
         text = "\n".join(rules.prose(nbformat.read(ROOT / "notebooks" / lesson.file, as_version=4)))
         assert f"| {rules.STATED.search(text)[1].replace('minutes', 'min')} |" in row, lesson.heading
+
+
+def test_the_first_lesson_lists_all_the_others():
+    text = "\n".join(rules.prose(nbformat.read(ROOT / "notebooks" / PATH[0].file, as_version=4)))
+    assert re.findall(r"^- \[.*?\]\((\d\d_\w+\.ipynb)\)", text, re.M) == [lesson.file for lesson in PATH[1:]]
 
 
 def page(title, *texts):

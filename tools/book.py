@@ -84,8 +84,9 @@ def in_html(output: dict, save, play: str = "") -> dict:
     elif "image/png" in data:
         size = output["metadata"].get("image/png", {})
         alt = html.escape(size.get("alt") or "".join(data["text/plain"]), quote=True)
-        shown = (f'<img class="figure" src="../{save(base64.b64decode(data["image/png"]))}" alt="{alt}" '
-                 f'width="{size["width"]}" height="{size["height"]}" loading="lazy">')
+        file = f"../{save(base64.b64decode(data['image/png']))}"
+        shown = (f'<a class="whole" href="{file}"><img class="figure" src="{file}" alt="{alt}" '
+                 f'width="{size["width"]}" height="{size["height"]}" loading="lazy"></a>')  # a phone shows it larger
     else:
         return output
     return {**output, "data": {"text/html": shown}, "metadata": {}}
@@ -116,7 +117,8 @@ def lesson_page(lesson: Lesson, fact: dict[str, str], figures: Path) -> str:
     title, rest = cells[0]["source"].split("\n", 1)
     cells[0]["source"] = (
         f"{title}\n\n:::{{container}} facts\n**Part {fact['part']}** · {fact['read']} to read and try · "
-        f"the cells run in {fact['run']}\n\n**You need** {fact['need']}\n:::\n{rest}")
+        f"the cells run in {fact['run']}\n\n**You need** {fact['need']}\n\n**To run and change it:** "
+        f"`notebooks/{lesson.file}` in the project; `make lab` opens them\n:::\n{rest}")
     nb["cells"] = cells
     nb["metadata"].pop("widgets", None)
     return json.dumps(nb, ensure_ascii=False)
@@ -128,15 +130,16 @@ def board_page() -> str:
     lines = ["# The board", "", f"Nats per image on the same {board.images} held-out digits, binary, 8 × 8; lower is "
              "better. Every row says what its number is: *exact*, or a bound (*ELBO*, *IWAE-k*, *dequantised*). A "
              "model with a bound is at least as good as its number.", "",
-             "| model | nats | ± s.e. | bits/pixel | what it is | from |", "|---|---:|---:|---:|---|---|"]
+             "| model | nats | what it is | ± s.e. | bits/pixel | from |", "|---|---:|---|---:|---:|---|"]
     for row in sorted(board.rows, key=lambda row: -np.inf if row["nll"] is None else -np.mean(row["nll"])):
-        numbers = "– | – | –"
+        nats, others = "–", "– | –"
         if row["nll"] is not None:
             nll = np.array(row["nll"])
             mean, error = nll.mean(), nll.std(ddof=1) / np.sqrt(len(nll))
-            numbers = f"{mean:.2f} | {error:.2f} | {bits_per_dimension(mean, 64):.3f}"
+            nats, others = f"{mean:.2f}", f"{error:.2f} | {bits_per_dimension(mean, 64):.3f}"
         lesson = LESSONS[row["lesson"]]
-        lines.append(f"| {row['model']} | {numbers} | {row['label']} | [{lesson.title}](lessons/{lesson.name}.ipynb) |")
+        of = f"[{lesson.title}](lessons/{lesson.name}.ipynb)"
+        lines.append(f"| {row['model']} | {nats} | {row['label']} | {others} | {of} |")
     return "\n".join(lines) + "\n"
 
 
