@@ -74,6 +74,7 @@ def test_an_explorer_draws_what_its_sliders_say():
     assert (pixels(explorer.picture) != before).any() and before.shape[:2] == (100, 200)
     assert plt.get_fignums() == []
     assert len(explorer.show().children) == 4
+    assert explorer.show()._repr_mimebundle_()["text/plain"].startswith("Run this cell")  # where no kernel runs yet
 
 
 def test_sliders_move_the_code_along_their_directions(designer):

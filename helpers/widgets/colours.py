@@ -11,6 +11,7 @@ import torch
 from helpers.data import colours
 from helpers.evaluation.filters import rude
 from helpers.evaluation.naming import Namer
+from helpers.widgets.explorer import column
 
 
 def patches(lab: npt.ArrayLike, names: Sequence[str | Sequence[str]], columns: int = 8, height: float = 0.6,
@@ -86,4 +87,4 @@ class ColourNamer:
         """The widget, for the end of a cell."""
         import ipywidgets as widgets
 
-        return widgets.VBox([widgets.HBox([self.picker, self.temperature, self.again]), self.sheet])
+        return column(widgets.HBox([self.picker, self.temperature, self.again]), self.sheet)

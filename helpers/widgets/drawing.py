@@ -14,7 +14,7 @@ from helpers.data.strokes import decoded
 from helpers.errors import DataError
 from helpers.models import SetVAE
 from helpers.plotting import montage
-from helpers.widgets.explorer import picture, png
+from helpers.widgets.explorer import column, picture, png
 from helpers.widgets.typeface import FontSaver
 
 
@@ -93,4 +93,4 @@ class LetterCanvas:
 
         left = widgets.VBox([self.letter, self.pen, widgets.HBox([self.undo, self.clear]), self.canvas],
                             layout=widgets.Layout(flex="0 0 360px"))
-        return widgets.HBox([left, widgets.VBox([self.said, self.sheet, self.saver.box])])
+        return column(widgets.HBox([left, widgets.VBox([self.said, self.sheet, self.saver.box])]))

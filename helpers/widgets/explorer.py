@@ -33,6 +33,17 @@ def picture() -> Any:
     return widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
 
 
+def column(*children: Any) -> Any:
+    """Widgets below each other, for the end of a cell. Where no kernel runs yet, a sentence stands in their place."""
+    import ipywidgets as widgets
+
+    class Column(widgets.VBox):
+        def __repr__(self) -> str:  # the text that a notebook keeps of it
+            return "Run this cell: here comes something to move or to draw on."
+
+    return Column(children)
+
+
 class Explorer:
     """Sliders beside a picture that is drawn anew whenever one of them moves.
 
@@ -71,9 +82,7 @@ class Explorer:
 
     def show(self) -> Any:
         """The widget, for the end of a cell."""
-        import ipywidgets as widgets
-
-        return widgets.VBox([*self.sliders.values(), self.picture])
+        return column(*self.sliders.values(), self.picture)
 
 
 class Sliders:
@@ -168,4 +177,4 @@ class Sliders:
         half = (len(self.sliders) + 1) // 2
         columns = widgets.HBox([widgets.VBox(self.sliders[:half]), widgets.VBox(self.sliders[half:])])
         form = [] if self.form is None else [self.form.box]
-        return widgets.VBox([columns, widgets.HBox([self.random, self.reset]), *form, *self.below])
+        return column(columns, widgets.HBox([self.random, self.reset]), *form, *self.below)
