@@ -140,7 +140,8 @@ class Designer {
       const missed = Math.abs(came - wish) > 0.5 ? ": missed" : "";
       return `${name} ${signed(came)}${Number.isNaN(wish) ? "" : ` (ordered ${signed(wish)}${missed})`}`;
     });
-    const help = parts.some((part) => part.includes("missed")) ? "Missed: draw again, or with more guidance." : "";
+    const missed = parts.some((part) => part.includes("missed"));
+    const help = missed ? "Missed: draw again, move guidance, or order less at once." : "";
     return this.say(`Measured, in deviations from the average: ${parts.join(", ")}. ${help} ${far}`);
   }
 
