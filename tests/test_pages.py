@@ -131,7 +131,8 @@ def test_surprises_differ_and_an_order_comes(typeface):
     for _ in range(4):
         typeface.page.get_by_role("button", name="Draw to order").click()
         picture(typeface, "sheet")
-        assert "slant" in typeface.page.locator("#said").inner_text()
+        said = typeface.page.locator("#told").inner_text()
+        assert "slant" in said and ("missed" in said) == ("move guidance" in said)
         slants.append(typeface.js("model.measure(model.alphabet).slant"))
     prior = pretrained("glyphs-prior")
     wish = float(prior.c_mean[1] + 2 * prior.c_deviation[1])
@@ -265,7 +266,9 @@ def test_a_slider_moves_the_instrument_and_letters_in_lists_play_nothing(instrum
     assert picture(instrument, "sheet") != before
     assert instrument.js("model.designer.measured()")["brightness"] > measured["brightness"]
     instrument.page.get_by_role("button", name="Surprise me").click()
-    assert "brightness" in (picture(instrument, "sheet") and instrument.page.locator("#said").inner_text())
+    assert "brightness" in (picture(instrument, "sheet") and instrument.page.locator("#told").inner_text())
+    assert "+2, much slower" in instrument.page.locator("#order-1 option").all_inner_texts()
+    assert "−1, shorter" in instrument.page.locator("#order-2 option").all_inner_texts()
     instrument.js("model.last = null")
     instrument.page.locator("#order-0").focus()
     instrument.page.keyboard.press("z")
@@ -280,6 +283,10 @@ def test_the_tune_is_a_sound_file(instrument):
     wave, rate = soundfile.read(waiting.value.path())
     assert rate == 16_000 and len(wave) > 4 * rate and 0.5 < np.abs(wave).max() < 1
     instrument.page.get_by_role("button", name="Play a tune").click()
+    instrument.page.get_by_role("button", name="Stop the tune").click()
+    instrument.page.get_by_role("button", name="Play a tune").click(timeout=2000)  # the tune lasts four seconds
+    instrument.page.get_by_role("button", name="Stop the tune").click()
+    instrument.page.get_by_role("button", name="Play a tune").wait_for(timeout=2000)
     assert not instrument.wrong
 
 
@@ -347,6 +354,11 @@ def test_picking_a_colour_names_it(namer):
     namer.page.get_by_label("temperature").fill("0.4")
     namer.page.wait_for_timeout(1000)
     assert 0 < len(namer.page.locator("#names li").all_inner_texts()) <= 5
+    namer.page.get_by_label("Colour", exact=True).fill("#000000")
+    namer.page.get_by_text(re.compile("#000000")).wait_for()
+    if not namer.page.locator("#names li").count():
+        assert "raise the temperature" in namer.page.locator("#said").inner_text()
+    assert "679 names" in namer.page.locator("main").inner_text() and "black" in namer.js("facts.known")
 
 
 # --- all of them -----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from helpers.__main__ import main
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.text import make as make_texts
 from helpers.pages import own
+from helpers.runs import report
 
 HALF = 1e-2
 HOSTILE = ("</script><script>window.hit = 1</script>", "\"'><img src=x onerror='window.hit = 1'>", "😀 \u202egnp",
@@ -87,6 +88,8 @@ def test_images_are_pytorchs(name, request, browser):
     print(f"{name}, pixels: largest difference", largest)
     assert largest < HALF
     found.check()
+    top = "(id) => document.getElementById(id).getBoundingClientRect().top"
+    assert found.js(top, "sheet") < found.js(top, "surprise") < found.js(top, "large")
     before = found.js("[...document.querySelectorAll('#sheet canvas')].map((c) => c.toDataURL())")
     assert len(before) == 12
     found.page.get_by_label("label", exact=True).select_option(index=2)
@@ -134,10 +137,22 @@ def test_texts_are_pytorchs(browser, villages):
     assert len(set(written)) > 100 and np.mean([len(text) for text in written]) == pytest.approx(
         np.mean([len(text) for text in villages.sample(200).x]), rel=0.3)
     found.page.get_by_label("How it shall begin").fill("Ober☃")
-    found.page.get_by_role("button", name="Write new ones").click()
+    found.page.get_by_role("button", name="Write others").click()
     texts = found.page.locator("#sheet li").all_inner_texts()
     assert len(texts) == 12 and all(text.startswith("Ober☃") for text in texts)
     assert "never seen ☃" in found.page.locator("#said").inner_text()
+    longest = villages.model.longest
+    found.page.get_by_label("How it shall begin").fill("a" * (longest + 3))
+    found.page.get_by_role("button", name="Write others").click()
+    said = found.page.locator("#said").inner_text()
+    assert f"up to {longest} characters, and this beginning has {longest + 3}: nothing is added" in said
+    assert set(found.page.locator("#sheet li").all_inner_texts()) == {"a" * (longest + 3)}
+    found.page.get_by_label("How it shall begin").fill("q" * (longest - 1))
+    found.page.get_by_role("slider", name="temperature").fill("1.5")
+    found.page.get_by_role("button", name="Write others").click()
+    texts = found.page.locator("#sheet li").all_inner_texts()
+    assert all((len(text) == longest + 1 and text.endswith("…")) or len(text) == longest - 1 for text in texts)
+    assert any(text.endswith("…") for text in texts)
     found.check()
     found.context.close()
 
@@ -196,6 +211,27 @@ def test_nothing_in_it_but_the_model_and_what_it_needs(leaves, villages):
     assert "pieces of the texts it learned from" in page
     longest = max(villages.data.vocabulary.decode(villages.data.train.x), key=len)
     assert len(longest) > 10 and longest not in page
+
+
+def with_copies(run, **figures):
+    """The same run, whose report found something else."""
+    report = run.report | {"copies": run.report["copies"] | figures}
+    return runs.Run(run.path, run.model, run.card, report, run.history, run.data)
+
+
+def test_the_page_says_what_the_report_says_of_copies(villages, leaves):
+    lead = lambda run: re.search(r'<p class="lead">(.*?)</p>', own.page(run), re.DOTALL)[1]
+    learned = villages.data_card["splits"]["train"]
+    found = {"samples": 100, "compared with": learned, "alarm": True, "copies": True, "verdict": "It copies."}
+    copier = with_copies(villages, exact=42, **found)
+    assert "42 of 100 of its texts are word for word in what it learned from." in lead(copier)
+    assert "At least 1 of 100 of its texts is word for word" in lead(
+        with_copies(villages, **found | {"exact": 1, "compared with": learned - 1}))
+    assert "none was word for word" in lead(with_copies(villages, samples=100, exact=0, alarm=False))
+    assert "A check for copies says: It copies." in lead(with_copies(leaves, exact=0, **found))
+    assert "found no sign of copying" in lead(with_copies(leaves, exact=0, alarm=False))
+    for page in map(own.page, (copier, villages, leaves)):
+        assert "nobody" not in page and "new texts" not in page and "new images" not in page and "new ones" not in page
 
 
 def test_whole_numbers_in_few_bytes():
@@ -258,6 +294,7 @@ def test_a_write_that_fails_leaves_the_old_page(leaves, tmp_path, monkeypatch):
 def test_a_family_that_no_page_can_play_says_so(tmp_path, capsys):
     x = np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype(np.uint8)
     run = runs.fit(Dataset.make("noise", x, kind="image"), tmp_path / "run", epochs=1, quiet=True, model="masked")
+    assert own.kind(run) == "" and "helpers page" not in report.page(run)
     with pytest.raises(DataError, match="a page can play a VAE of images or of sounds, and a language model"):
         pages.of_run(run, tmp_path / "mine.html")
     assert main(["page", str(run.path), "--out", str(tmp_path / "mine.html")]) == 3

@@ -107,6 +107,7 @@ def test_the_commands_can_be_typed(run):
     sample = next(words[3:] for words in typed if words[3] == "sample")
     assert sample[:4] == ["sample", str(run.path), "-n", "9"] and " " in str(run.path)
     assert [word for word in sample if word.startswith("--label")] == [f"--label={name}" for name in run.names[:1]]
+    assert ["page", str(run.path), "--out", "model.html"] in [words[3:] for words in typed]
     more = [words[3:] for words in typed if "--more" in words]
     assert bool(more) == bool(run.data.origin)
     assert all(words[:4] == ["fit", run.data.origin["path"], "--out", str(run.path)] for words in more)

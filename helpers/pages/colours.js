@@ -89,7 +89,8 @@ byId("knobs").append(temperature.box);
 function show() {
   const hex = byId("colour").value, found = namesFor(hex, temperature.value, turn);
   byId("names").replaceChildren(...found.map((name) => element("li", {}, name)));
-  say(found.length ? `For the colour ${hex}.` : `No name for ${hex} came; try again.`);
+  const help = temperature.value < 1 ? "raise the temperature" : "ask for other names";
+  say(found.length ? `For the colour ${hex}.` : `No name for ${hex} came: ${help}.`);
 }
 
 function paint() {

@@ -22,6 +22,17 @@ function slider(name, { min, max, step, value, id }, changed) {
   return { box, set, get value() { return input.valueAsNumber; } };
 }
 
+/** Whether movement on the screen is welcome. */
+const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/** Where the page is one column: scroll to an element, if it cannot be seen. */
+function bringIntoView(found) {
+  const { top, bottom } = found.getBoundingClientRect(), high = Math.min(bottom - top, window.innerHeight / 2);
+  if (!matchMedia("(max-width: 52rem)").matches) return;
+  if (Math.min(bottom, window.innerHeight) - Math.max(top, 0) >= high) return;
+  found.scrollIntoView({ behavior: calm() ? "auto" : "smooth", block: "center" });
+}
+
 /** A list of choices with its name: [what it says, value] each. */
 function choice(name, options, id) {
   const select = element("select", { id }, ...options.map(([says], i) => element("option", { value: i }, says)));
@@ -70,20 +81,22 @@ function atMostOncePerFrame(f) {
 
 /** Knobs around a code, buttons, and an order form: what the designers of typefaces and of instruments share.
  *
- * facts: directions [[name, vector]], centre, traits, choices, guidance, c_mean, c_deviation. redraw(code) shows a
- * code; measured() are the traits of what is shown.
+ * facts: directions [[name, vector]], centre, traits, choices of each, average (what 0 means, in words), guidance,
+ * c_mean, c_deviation; reach: how far codes are spread, and what is far. redraw(code) shows a code on the element
+ * picture; measured() are the traits of what is shown.
  */
 class Designer {
-  constructor(facts, prior, redraw, measured) {
-    Object.assign(this, { facts, prior, measured, start: Float32Array.from(facts.centre), ordered: null });
+  constructor(facts, prior, redraw, measured, picture) {
+    Object.assign(this, { facts, prior, measured, picture, start: Float32Array.from(facts.centre), ordered: null });
     this.random = uniform();
     this.redraw = atMostOncePerFrame(() => (redraw(this.code), this.tell()));
     this.knobs = facts.directions.map(([name], i) =>
       slider(name, { min: -3, max: 3, step: 0.1, value: 0, id: `knob-${i}` }, this.redraw));
     byId("knobs").append(...this.knobs.map((knob) => knob.box));
-    this.orders = facts.traits.map((name, i) => choice(name, facts.choices, `order-${i}`));
+    this.orders = facts.traits.map((name, i) => choice(name, facts.choices[i], `order-${i}`));
     this.guidance = slider("guidance", { min: 0, max: 4, step: 0.5, value: facts.guidance, id: "guidance" }, () => {});
     byId("orders").append(...this.orders.map((order) => order.box), this.guidance.box);
+    byId("average").textContent = facts.average;
     byId("surprise").addEventListener("click", () => this.draw(this.orders.map(() => null)));
     byId("order").addEventListener("click", () => this.draw(this.orders.map((order) => order.value)));
     byId("middle").addEventListener("click", () => this.place(facts.centre, null));
@@ -108,17 +121,33 @@ class Designer {
   draw(order) {
     const c = order.map((value) => (value === null ? NaN : value));
     this.place(this.prior.draw(c, this.random, { guidance: this.guidance.value }), c);
+    requestAnimationFrame(() => bringIntoView(this.picture)); // once it is drawn
+  }
+
+  /** Whether a code is farther out than nearly all that the prior draws: beyond 99.9 % of them. */
+  far(code) {
+    const { mean, root, most } = this.facts.reach, off = code.map((value, k) => value - mean[k]);
+    return Math.hypot(...root.map((line) => line.reduce((sum, w, k) => sum + w * off[k], 0))) > most;
   }
 
   /** Say what of an order came, measured on what is shown. */
   tell() {
-    if (this.ordered === null) return say("");
+    const far = this.far(this.code) ? "This is far from all that the model learned from: expect odd results." : "";
+    if (this.ordered === null) return this.say(far);
     const { traits, c_mean, c_deviation } = this.facts, found = this.measured();
     const parts = traits.map((name, k) => {
       const came = (found[name] - c_mean[k]) / c_deviation[k], wish = this.ordered[k];
       const missed = Math.abs(came - wish) > 0.5 ? ": missed" : "";
       return `${name} ${signed(came)}${Number.isNaN(wish) ? "" : ` (ordered ${signed(wish)}${missed})`}`;
     });
-    return say(`Measured, in deviations from the mean: ${parts.join(", ")}.`);
+    const missed = parts.some((part) => part.includes("missed"));
+    const help = missed ? "Missed: draw again, move guidance, or order less at once." : "";
+    return this.say(`Measured, in deviations from the average: ${parts.join(", ")}. ${help} ${far}`);
+  }
+
+  /** Beside the button to those who look and to those who listen; on narrow screens beside the picture, too. */
+  say(text) {
+    say(text, "told");
+    say(text, "came");
   }
 }

@@ -16,7 +16,8 @@ const vibrato = slider("vibrato, cents", { min: 0, max: 60, step: 5, value: 0, i
 const glide = slider("glide, seconds", { min: 0, max: 0.5, step: 0.1, value: 0, id: "glide" }, () => {});
 const long = slider("length, seconds", { min: 1, max: 4, step: 0.5, value: 1, id: "long" }, () => {});
 byId("playing").append(vibrato.box, glide.box, long.box);
-const designer = new Designer(facts, prior, show, () => measureNote(note(MIDDLE_C), hertz(MIDDLE_C)));
+const designer = new Designer(facts, prior, show, () => measureNote(note(MIDDLE_C), hertz(MIDDLE_C)),
+  byId("sheet"));
 
 function show() {
   notes = {};
@@ -143,9 +144,18 @@ function tune() {
 
 const fade = (i, length) => Math.min(1, (length - i) / (0.05 * RATE));
 
+/** The tune begins, or, while it plays, stops. */
 function playTune() {
-  sounding.get("tune")?.source.stop();
-  sounding.set("tune", begin(tune()));
+  const now = sounding.get("tune");
+  if (now) return now.source.stop();
+  const begun = begin(tune());
+  sounding.set("tune", begun);
+  byId("tune").textContent = "Stop the tune";
+  begun.source.addEventListener("ended", () => {
+    sounding.delete("tune");
+    byId("tune").textContent = "Play a tune";
+  });
+  return undefined;
 }
 
 function drawSheet() {

@@ -31,17 +31,23 @@ PIECES = ("but the pieces of up to {order} characters that its n-grams count are
 BASE = ("numbers.js", "priors.js", "controls.js")
 
 
+def kind(run: Any) -> str:
+    """What the page of a run would play: "texts", "images" or "sounds"; nothing where no page can hold its model."""
+    model = run.model
+    if isinstance(model, Language):
+        return "texts" if model.labels or not model.condition else ""
+    if not isinstance(model, VAE):
+        return ""
+    if isinstance(_decoder(model), (ImageDecoder, PlainImageDecoder)):
+        return "images"
+    return "sounds" if isinstance(_decoder(model), SoundDecoder) else ""
+
+
 def page(run: Any) -> str:
     """The page of a finished ``Run``, a whole HTML document. Raises DataError for a model that no page can hold yet."""
-    model = run.model
-    if isinstance(model, Language) and (model.labels or not model.condition):
-        return _texts(run, model)
-    decoder = getattr(model, "decoder", None)
-    decoder = decoder.network if isinstance(decoder, Unlabelled) else decoder
-    if isinstance(model, VAE) and isinstance(decoder, (ImageDecoder, PlainImageDecoder)):
-        return _images(run, model, decoder)
-    if isinstance(model, VAE) and isinstance(decoder, SoundDecoder):
-        return _sounds(run, model, decoder)
+    makers = {"texts": _texts, "images": _images, "sounds": _sounds}
+    if (found := kind(run)):
+        return makers[found](run, run.model)
     raise DataError(f"{run.path}: a page can play a VAE of images or of sounds, and a language model, and this run is "
                     f"{run.card['model']}; fit one with --model vae, or for texts with --model language, or send "
                     "samples instead (python -m helpers sample).")
@@ -65,32 +71,53 @@ def _title(run):
 
 def _lead(run, does):
     told = f", told which of {len(run.names)} labels" if run.names else ""
-    return f"{does}{told}. None of it was in the data, unless the model learned something by heart."
+    return f"{does}{told}. {copied(run)}"
 
 
-def _with_codes(run, model, decoder):
-    """Facts and tensors that pages of models with codes share: the prior, whether it is told labels, the decoder."""
+def copied(run: Any) -> str:
+    """What the run's report found of copies, in one sentence that can stand without it."""
+    found, what = run.report["copies"], f"{run.kind}s"
+    if found["exact"] and found["alarm"]:
+        least = "at least " if found["compared with"] < run.data_card["splits"]["train"] else ""
+        same = "is word for word" if run.kind == "text" else "is, to the last detail,"
+        same = same if found["exact"] == 1 else same.replace("is", "are", 1)
+        says = f"{least}{found['exact']} of {found['samples']} of its {what} {same} in what it learned from."
+        return says[0].upper() + says[1:]
+    if found["alarm"]:
+        return f"A check for copies says: {found['verdict']}"
+    none = "none was word for word in what it learned from" if run.kind == "text" else "it found no sign of copying"
+    return f"A check compared {found['samples']} of its {what} with what it learned from: {none}."
+
+
+def _decoder(model):
+    decoder = getattr(model, "decoder", None)
+    return decoder.network if isinstance(decoder, Unlabelled) else decoder
+
+
+def _with_codes(run, model):
+    """The decoder, and facts and tensors that pages of models with codes share: the prior, whether it has labels."""
+    decoder = _decoder(model)
     facts = {"labels": list(run.names), "shared": isinstance(model, SetVAE), "prior": model.prior.plan}
-    return facts, decoder.state_dict() | of_prior(model.prior)
+    return decoder, facts, decoder.state_dict() | of_prior(model.prior)
 
 
-def _images(run, model, decoder):
-    facts, tensors = _with_codes(run, model, decoder)
+def _images(run, model):
+    decoder, facts, tensors = _with_codes(run, model)
     shape = (1, *decoder.shape)[-3:] if len(decoder.shape) > 1 else (1, *run.card["plan"]["shape"][-2:])
     prefix = "" if isinstance(decoder, ImageDecoder) else "plain."
     inner = decoder if isinstance(decoder, ImageDecoder) else decoder.plain
     average = "average" if prefix == "" else "plain.average.weight"
     facts |= {"code": f"{prefix}code", "label": f"{prefix}label", "average": average, "levels": decoder.levels,
               "shape": list(shape), "steps": steps(inner.net, f"{prefix}net"), "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Images that nobody drew: a network does"), ("own_images.html",),
+    return document(_title(run), _lead(run, "Images that a network draws"), ("own_images.html",),
                     (*BASE, "images.js", "own_images.js"), facts, FOOT.format(limits=COPIES))
 
 
-def _sounds(run, model, decoder):
-    facts, tensors = _with_codes(run, model, decoder)
+def _sounds(run, model):
+    decoder, facts, tensors = _with_codes(run, model)
     _, frequencies, frames = decoder.average.shape
     facts |= {"F": frequencies, "T": frames, "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Sounds that nobody recorded: a network makes them"), ("own_sounds.html",),
+    return document(_title(run), _lead(run, "Sounds that a network makes"), ("own_sounds.html",),
                     (*BASE, "harmonics.js", "phases.js", "own_sounds.js"), facts, FOOT.format(limits=COPIES))
 
 
@@ -103,7 +130,7 @@ def _texts(run, model):
              "order": model.order, "temperature": text.SAMPLING["temperature"], "plan": {"spread": model.spread},
              "grams": {"grams": len(keys), "bytes": base64.b64encode(short(numbers)).decode("ascii")},
              "packed": pack(tensors)}
-    return document(_title(run), _lead(run, "Texts that nobody wrote: a network does"), ("own_texts.html",),
+    return document(_title(run), _lead(run, "Texts that a network writes"), ("own_texts.html",),
                     ("numbers.js", "controls.js", "gru.js", "language.js", "own_texts.js"), facts,
                     FOOT.format(limits=PIECES.format(order=model.order)))
 

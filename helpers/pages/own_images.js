@@ -28,7 +28,7 @@ function draw() {
   ends = [0, 1];
   walk.set(0);
   drawLarge();
-  say(`${SHOWN} new images.`);
+  say(`${SHOWN} images are drawn.`);
 }
 
 const said = (label) => (labels.length ? `, ${labels[label]}` : "");

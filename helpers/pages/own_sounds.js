@@ -31,7 +31,7 @@ function draw() {
     button.addEventListener("click", () => play((drawn[i].wave ??= guessWave(sound, random))));
     return button;
   }));
-  say(`${SHOWN} new sounds.`);
+  say(`${SHOWN} sounds are made.`);
 }
 
 function paint(canvas, { data, F, T }) {

@@ -20,16 +20,20 @@ const symbolsOf = (text) => [...text].map((k) => numberOf.get(k) ?? UNKNOWN);
 const textOf = (symbols) => symbols.filter((k) => k >= SPECIAL).map((k) => characters[k - SPECIAL]).join("");
 
 function write() {
-  const start = byId("begin").value, beginning = symbolsOf(start);
+  const start = byId("begin").value, beginning = symbolsOf(start), full = beginning.length >= longest;
   byId("sheet").replaceChildren(...Array.from({ length: many }, (_, i) => {
     const label = labels.length ? chosen.value ?? i % labels.length : null;
-    const text = textOf(told(label).write(random, temperature.value, longest, beginning));
-    const item = element("li", { dir: "auto" }, element("span", { class: "text" }, element("b", {}, start), text));
+    const symbols = told(label).write(random, temperature.value, longest, beginning);
+    const text = element("span", { class: "text" }, element("b", {}, start), textOf(symbols));
+    if (!full && beginning.length + symbols.length >= longest) text.append("…"); // no end came
+    const item = element("li", { dir: "auto" }, text);
     if (label !== null) item.prepend(element("bdi", { class: "soft", dir: "auto" }, labels[label]), " ");
     return item;
   }));
   const strange = [...new Set(start)].filter((k) => !numberOf.has(k)).join(" ");
-  say(`${many} new texts.${strange ? ` The model has never seen ${strange}.` : ""}`);
+  const limit = `The model writes up to ${longest} characters, and this beginning has ${beginning.length}: `;
+  say(`${many} texts are written.${strange ? ` The model has never seen ${strange}.` : ""}` +
+    `${full ? ` ${limit}nothing is added.` : ""}`);
 }
 
 byId("surprise").addEventListener("click", write);

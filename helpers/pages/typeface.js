@@ -6,7 +6,8 @@ const decoder = within(weights, "decoder."), prior = makePrior(facts.prior, with
 const decode = (code) => decodeAlphabet(decoder, Float32Array.from(code));
 let alphabet = null, fineOf = {};
 
-const designer = new Designer(facts, prior, show, () => measure(alphabet));
+const designer = new Designer(facts, prior, show, () => measure(alphabet), byId("line"));
+const LONG = 200; // characters of the text that are drawn
 
 function show(code) {
   alphabet = mend(decode(code));
@@ -47,16 +48,20 @@ function drawSheet() {
     pen.drawImage(picture(k, times), (i % columns) * cell, Math.floor(i / columns) * cell, cell, cell));
 }
 
-/** The text, broken into lines where it must be. What is not one of the 62 characters becomes a space. */
+/** The text, broken into lines where it must be. Signs that the font lacks are left out, and named. */
 function drawText() {
+  const typed = [...byId("text").value.normalize("NFC")], text = typed.slice(0, LONG);
   const canvas = byId("line"), times = Math.round((canvas.clientWidth < 480 ? 2 : 3) * sharpness());
   const slant = measure(alphabet).slant, wide = (canvas.clientWidth * sharpness()) / times - 2, lines = [[]];
-  const known = [...new Set(byId("text").value)].filter((k) => CHARACTERS.includes(k));
+  const all = [...new Set(text)], known = all.filter((k) => CHARACTERS.includes(k));
   for (const k of known) fineOf[k] ??= refine(fieldOf(alphabet, k));
   const strokes = strokesOf(), room = {};
   for (const k of known) room[k] = bearings(fineOf[k], k < "a" || k > "z", strokes, slant);
+  const boxes = new Map(marks(strokes, slant).map(([k, polygons, width]) => [k, { polygons, width }]));
+  for (const [k, { width }] of boxes) room[k] = [0, width];
+  tellWhatIsLeft(typed, all.filter((k) => !(k in room || /\s/.test(k))));
   let x = 0;
-  for (const word of byId("text").value.split(/[^A-Za-z0-9]+/).filter(Boolean)) {
+  for (const word of text.filter((k) => k in room || /\s/.test(k)).join("").split(/\s+/).filter(Boolean)) {
     const long = [...word].reduce((sum, k) => sum + room[k][1] - room[k][0], 0);
     if (x && x + long > wide) (lines.push([]), (x = 0));
     for (const k of word) {
@@ -68,9 +73,30 @@ function drawText() {
     x += 0.3 * CAPITAL;
   }
   const pen = blank(canvas, lines.length * SIDE * times), pictures = {};
-  lines.forEach((line, i) => line.forEach(([k, at]) =>
-    pen.drawImage((pictures[k] ??= picture(k, times)), Math.round((at + 1) * times), i * SIDE * times)));
+  lines.forEach((line, i) => line.forEach(([k, at]) => {
+    if (boxes.has(k)) return drawMark(pen, boxes.get(k).polygons, at + 1, i * SIDE + BASELINE, times);
+    return pen.drawImage((pictures[k] ??= picture(k, times)), Math.round((at + 1) * times), i * SIDE * times);
+  }));
   canvas.setAttribute("aria-label", `Your text in this typeface: ${byId("text").value}`);
+}
+
+/** A sign that is put together of polygons, as in the font file; x, y: where it begins, on its baseline. */
+function drawMark(pen, polygons, x, y, times) {
+  pen.fillStyle = `rgb(${inkColour().join(" ")})`;
+  for (const corners of polygons) {
+    pen.beginPath();
+    for (const [u, v] of corners) pen.lineTo((x + u) * times, (y - v) * times);
+    pen.fill();
+  }
+}
+
+/** What of the text is not drawn, in a sentence or two; nothing, where all is. */
+function tellWhatIsLeft(typed, unknown) {
+  const some = unknown.slice(0, 20).join(" ") + (unknown.length > 20 ? " …" : "");
+  const said = [unknown.length ? `Left out, since the typeface lacks them: ${some}` : "",
+    typed.length > LONG ? `Only the first ${LONG} of ${typed.length} characters are drawn.` : ""];
+  const sentence = said.filter(Boolean).join(" ");
+  if (byId("said").textContent !== sentence) say(sentence); // once, and not with each move of a slider
 }
 
 /** The strokes of the alphabet that is shown, measured once. */
@@ -99,5 +125,6 @@ byId("save").addEventListener("click", save);
 window.addEventListener("resize", atMostOncePerFrame(() => (drawSheet(), drawText())));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (drawSheet(), drawText()));
 show(designer.code);
+say(marks(strokesOf(), 0).map(([k]) => k).join(" "), "marks");
 window.model = { decode, mend, measure, prior, designer, makeFont, enlarge, get alphabet() { return alphabet; } };
 document.body.dataset.ready = Math.round(performance.now());

@@ -306,9 +306,14 @@ def _data(card):
 
 
 def _next(run):
+    from helpers.pages import own
+
     out, origin = str(run.path), run.card["settings"]["origin"]
     label = [f"--label={run.names[0]}"] if run.names else []
     steps = [("Draw more", ["sample", out, "-n", "9", *label, "--seed", "1"])]
+    if own.kind(run):
+        steps.append(("Make one HTML file of it, which plays in any browser; nothing has to be installed for it",
+                      ["page", out, "--out", "model.html"]))
     if origin:
         steps.append(("Train on for five minutes; the better of both is kept",
                       ["fit", origin["path"], "--out", out, "--more", "5"]))
