@@ -86,8 +86,9 @@ def device(name: str | None = None) -> "torch.device":
 def catch_up(lesson: str, before: str) -> None:
     """Run the cells of a lesson that stand before one of its sections, quietly, in the namespace of the caller.
 
-    In a notebook: ``helpers.catch_up("images", before="An alphabet from one letter")``; then go on from there.
-    ``lesson`` is the name of its file without the number, ``before`` the title of the section. Raises ValueError for
+    In a notebook: ``helpers.catch_up("images", before="New typefaces")``; then go on from there.
+    ``lesson`` is the name of its file, with or without the number, or its title; ``before`` the title of the
+    section, or the beginning of one. Raises ValueError for
     those that there are not, with a list of those that there are.
     """
     from helpers.workshop import catching_up

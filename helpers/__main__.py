@@ -18,6 +18,12 @@ CODES = """exit codes: 0 done, 2 wrong usage, 3 the data cannot be used, 4 train
 written), 5 the run cannot be read or continued, 6 preflight found something to mend, 130 stopped by Ctrl-C"""
 PRIORS = ("normal", "gaussian", "mixture", "flow")  # helpers.priors.KINDS, which is slow to import
 SCORES = ("nll", "typicality", "ratio", "reconstruction")  # helpers.uses.SCORES, slow to import as well
+GRADES = """results: passed, not attempted, refused, error, time limit; not graded: the file is missing, damaged or no
+lesson. Solution shown: the answer is ours or calls it, or is our code (but for names and comments) after solution()
+was called. Our code without that is passed, with a remark: one or two statements that are the same prove nothing.
+Notebooks run one after another, from the first cell to the last: ten seconds to about a minute for each, as each lesson
+says at its top, so a class of 30 takes between five minutes and half an hour, or longer where cells do not end. A cell
+has half of the seconds that are left of --limit."""
 PROCESSES = "several processes: torchrun --nproc-per-node=2 -m helpers fit …"
 
 
@@ -136,7 +142,8 @@ def parser() -> argparse.ArgumentParser:
                         "preflight")
     preflight.add_argument("--explain", metavar="CODE", help="only say what a code that preflight has printed means")
 
-    grade = command("grade", "run learners' notebooks, and say which exercises pass", "grade class/*.ipynb --out t.csv")
+    grade = command("grade", "run learners' notebooks, and say which exercises pass",
+                    f"grade class/*.ipynb --out t.csv\n\n{GRADES}")
     grade.add_argument("notebooks", metavar="NOTEBOOK", nargs="+", help="lessons that learners have worked in")
     grade.add_argument("--out", metavar="FILE", help="write the table there, as CSV; otherwise it is printed")
     grade.add_argument("--limit", metavar="S", type=positive(float), default=300, help="seconds for a notebook (300)")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 
 import matplotlib
@@ -73,6 +74,26 @@ def test_every_lesson_has_sections_with_code_before_them(lesson):
     assert "Summary" in found and any(name.startswith("Exercise") for name in found)
     for code in found["Summary"]:
         assert not code.lstrip().startswith(("%", "!"))  # what only a notebook understands
+
+
+@pytest.mark.parametrize("lesson", PATH, ids=lambda lesson: lesson.name)
+def test_a_lesson_is_called_as_people_see_it(lesson):
+    for said in (lesson.name, lesson.file, lesson.file.removesuffix(".ipynb"), lesson.title, lesson.title.upper(),
+                 lesson.heading, f" {lesson.name.replace('_', ' ')} "):
+        assert catching_up.named(said) == lesson.name
+
+
+def test_the_first_words_of_a_title_are_enough():
+    assert catching_up.named("Images") == "images" and catching_up.named("audio") == "audio"
+    with pytest.raises(ValueError, match="several lessons begin with 'Text': letters, colour_names"):
+        catching_up.named("Text")
+    with pytest.raises(ValueError, match="there is no lesson ''"):
+        catching_up.named("")
+
+
+def test_the_example_in_the_help_is_a_section():
+    [(lesson, before)] = re.findall(r'catch_up\("(\w+)", before="([^"]+)"\)', helpers.catch_up.__doc__)
+    assert before in catching_up.sections(lesson)
 
 
 def test_what_there_is_not_is_said_with_what_there_is():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.__main__ import main
-from helpers.exercises import losses_and_gradients
+from helpers.exercises import losses_and_gradients, start_here
 from helpers.exercises.engine import Exercise
 from helpers.lessons import LESSONS, PATH
 from helpers.workshop import grading, recording
@@ -67,8 +67,6 @@ SOLUTIONS = {
     "kept": "a = exercises.relu_backward.answer\nexercises.relu_backward.check(lambda x, dy: a(x, dy))",
     "wrapped": "from functools import partial\n"
                "exercises.relu_backward.check(partial(exercises.relu_backward.answer))",
-    "printed and copied": "exercises.relu_backward.solution()\ndef relu_backward(x, dy):\n    return dy * (x > 0)\n"
-                          "exercises.relu_backward.check(relu_backward)",
 }
 
 
@@ -79,27 +77,63 @@ def test_a_solution_is_never_the_learners(tmp_path):
         exec(BEGIN, space)
         exec(cell.rsplit("exercises.relu_backward.check(", 1)[0], space)
         answer = eval(cell.rsplit("exercises.relu_backward.check(", 1)[1][:-1], space)
-        shown = {"relu_backward"} if "solution()" in cell else set()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(recording, "_shown", shown)
-            assert recording.is_solution(losses_and_gradients.relu_backward, answer), name
+        assert recording.is_solution(losses_and_gradients.relu_backward, answer), name
     found = results(notebook(tmp_path / "a.ipynb", SOLUTIONS["under another name"]))
-    assert found["relu_backward"] == ("solution shown", "")
-    assert results(notebook(tmp_path / "b.ipynb", SOLUTIONS["printed and copied"])) == found
+    assert found["relu_backward"] == ("solution shown", "it is the solution itself, or calls it")
 
 
-def test_the_same_code_is_the_learners_own_where_no_solution_was_printed(tmp_path):
+LINE = "def mine(a, b, p):  # other names\n    \"\"\"And words.\"\"\"\n" \
+       "    return -np.logaddexp(np.log(p) - a, np.log(1 - p) - b)\nexercises.mix_nll.check(mine)"
+LONG = start_here.complete.code() + "\nexercises.complete.check(complete)"
+SHOW = "exercises.{}.solution()"
+
+
+def both(tmp_path, *cells):
+    """Of mix_nll, which has one statement, and of complete, which has three."""
+    begin = "import numpy as np\nfrom helpers.exercises import start_here as exercises\n" \
+            "from helpers.exercises.start_here import log_joint, logsumexp"
+    found = results(notebook(tmp_path / "a.ipynb", *cells, begin=begin))
+    return found["mix_nll"], found["complete"]
+
+
+def test_the_code_of_the_solution_is_remarked_and_no_accusation(tmp_path):
     """There are not many ways to write one line."""
-    cell = SOLUTIONS["printed and copied"].split("\n", 1)[1]
-    assert results(notebook(tmp_path / "a.ipynb", cell))["relu_backward"] == ("passed", "")
-    asked = "exercises.relu_backward.solution()\n" + RELU  # looked at, and written anew
-    assert results(notebook(tmp_path / "b.ipynb", asked))["relu_backward"] == ("passed", "")
+    assert both(tmp_path, LINE, LONG) == (
+        ("passed", "the same code as ours, which says little where an answer is so short"),
+        ("passed", "the same code as ours"))
+
+
+def test_the_code_of_a_solution_that_was_called_before_is_not_the_learners(tmp_path):
+    shown = [SHOW.format("mix_nll"), SHOW.format("complete")]
+    says = ("solution shown", "solution() was called before, and the code is the same")
+    assert both(tmp_path, *shown, LINE, LONG) == (says, says)
+    anew = LINE.replace("np.log(1 - p)", "np.log1p(-p)")  # looked at, and written anew
+    assert both(tmp_path, *shown, anew)[0] == ("passed", "solution() was called before; the code is not ours")
+
+
+def test_a_solution_that_is_called_below_the_check(tmp_path):
+    """Where the lesson has that line: it may have been read before the answer was written, or after."""
+    cells = [f"{LINE}\n{SHOW.format('mix_nll')}", LONG, SHOW.format("complete")]
+    one, long = both(tmp_path, *cells)
+    assert one[0] == "passed" and one[1].endswith("is so short; solution() is called after the check")
+    assert long == ("solution shown", "the same code as ours, and solution() is called after the check")
+    assert both(tmp_path, *cells, "exercises.complete.check(lambda *given: given)")[1][0] == "refused"
+    anew = LINE.replace("np.log(1 - p)", "np.log1p(-p)")
+    assert both(tmp_path, f"{anew}\n{SHOW.format('mix_nll')}")[0] == ("passed", "")
+
+
+@pytest.mark.parametrize("lesson", [lesson.name for lesson in PATH])
+def test_every_solution_is_known_again_and_no_other(lesson):
+    own = [e for e in vars(importlib.import_module(f"helpers.exercises.{lesson}")).values() if isinstance(e, Exercise)]
+    for ex in own:
+        assert recording.same_code(ex, ex.answer) >= 1
+        assert [e.name for e in own if recording.same_code(e, ex.answer)] == [ex.name]
 
 
 def test_a_loop_without_end_costs_its_own_exercise(tmp_path):
     loop = "def relu_backward(x, dy):\n    while True: pass\nexercises.relu_backward.check(relu_backward)"
     found = results(notebook(tmp_path / "a.ipynb", loop, SIGMA), limit=8)
-    assert found["relu_backward"][0] == "time limit" and "did not end in" in found["relu_backward"][1]
+    assert found["relu_backward"][0] == "time limit" and "half of what was left of 8" in found["relu_backward"][1]
     assert found["best_sigma"] == ("passed", "")
 
 
@@ -212,7 +246,9 @@ def test_a_table_goes_only_where_nothing_is(tmp_path, capsys, monkeypatch):
     bad.write_text("{")
     monkeypatch.chdir(tmp_path)
     assert main(["grade", good.name, str(bad), "--out", str(out)]) == 0
-    assert "1 of 2   =good.ipynb   1 of 3 passed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 of 2   =good.ipynb   1 of 3 passed\n" in said
+    assert "2 of 2   " in said and "not graded: the file is damaged" in said and "0 of 1" not in said
     rows = list(csv.reader(out.read_text(encoding="utf-8-sig").splitlines()))
     assert rows[0] == ["learner", "lesson", "exercise", "result", "says"]
     assert rows[1] == ["'=good.ipynb", "Losses and gradients", "relu_backward", "passed", ""]
@@ -229,6 +265,22 @@ def test_the_table_is_printed_where_no_file_is_given(tmp_path, capsys):
     assert len(lines) == 3 and "relu_backward" in lines[0] and lines[0].split()[-1] == "passed"
 
 
-def test_a_file_that_is_not_there_is_said_before_anything_runs(tmp_path, capsys):
+def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
     assert main(["grade", str(tmp_path / "none.ipynb")]) == 3
-    assert "there is no such file" in capsys.readouterr().err
+    assert "there is no such file; nothing was graded" in capsys.readouterr().err
+
+
+def test_the_others_are_graded_where_a_file_is_not_there(tmp_path, capsys):
+    good, out = notebook(tmp_path / "good.ipynb", RELU), tmp_path / "table.csv"
+    assert main(["grade", str(tmp_path / "none.ipynb"), str(good), "--out", str(out)]) == 3
+    said = capsys.readouterr()
+    assert "none.ipynb: there is no such file; the others were graded." in said.err
+    assert "1 of 3 passed" in said.out and "not graded: there is no such file" in said.out
+    rows = list(csv.reader(out.read_text(encoding="utf-8-sig").splitlines()))
+    assert len(rows) == 5 and rows[1][3:] == ["not graded", "there is no such file"] and rows[2][3] == "passed"
+
+
+def test_help_says_what_results_mean_and_how_long_a_class_takes(capsys):
+    assert main(["grade", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "a class of 30" in said and "two statements that are the same prove nothing" in said

@@ -198,6 +198,25 @@ def test_a_code_says_what_was_found(capsys):
     assert preflight.explain(preflight.code("")).startswith("nothing was found\non")
 
 
+@pytest.mark.parametrize(("given", "letters"), [("kmX-l311", "KMX"), ("KM", "KM"), ("LC-L311", "lc"), ("XXXX", "X"),
+                                                ("lck-d312", "lcK"), ("KMv-L311", "KMv"), ("KVl", "KVl")])
+def test_codes_are_read_aloud(given, letters):
+    lines = preflight.explain(given).splitlines()
+    assert [line.split("  ") for line in lines[: len(letters)]] == [[x, preflight.LETTERS[x]] for x in letters]
+    assert all(line.startswith("on ") for line in lines[len(letters) :])
+    assert preflight.explain("ok-w311") == "nothing was found\non Windows, with Python 3.11"
+
+
+def test_where_capitals_matter_both_are_said():
+    """V and v are the only two."""
+    assert {x for x in preflight.LETTERS if x.swapcase() in preflight.LETTERS} == {"V", "v"}
+    for given in ("KMV-L311", "kmv-l311"):
+        last = preflight.explain(given).splitlines()[2]
+        assert preflight.LETTERS["V"] in last and preflight.LETTERS["v"] in last
+    with pytest.raises(ValueError, match="Capitals matter only for V and v"):
+        preflight.explain("KMQ")
+
+
 @pytest.mark.parametrize("given", ["", "Q", "KMv-X311", "K M", "OKM"])
 def test_what_is_no_code_is_refused(given, capsys):
     assert main(["preflight", "--explain", given]) == 2
@@ -264,6 +283,20 @@ def test_another_helpers_before_ours_is_found(room):
     (theirs / "__init__.py").write_text("")
     [finding] = cell(room, PYTHONPATH=f"{room.site}{os.pathsep}{ROOT}")
     assert finding.letter == "H" and str(theirs) in finding.found
+
+
+def test_an_environment_of_another_copy_of_the_project_is_found(room):
+    other = room.root.parent / "another-copy"
+    (other / "helpers").mkdir(parents=True)
+    for name in ("__init__.py", "lessons.py"):
+        (other / "helpers" / name).write_text("")
+    [finding] = cell(room, PYTHONPATH=str(other))
+    assert finding.letter == "H" and finding.do == "take it out of PYTHONPATH"
+    assert f"PYTHONPATH leads to the copy of the project in {other}, and not to {room.root}" in finding.found
+    room.patch.delenv("PYTHONPATH")
+    finding = preflight.another(str(other / "helpers" / "__init__.py"), room.root)
+    assert f"{sys.prefix} belongs to the copy of the project in {other}, and not to {room.root}" == finding.found
+    assert f"work in {other}, or call `make venv`" in finding.do
 
 
 def test_a_file_of_that_name_beside_the_notebooks_is_found(room):

@@ -7,11 +7,12 @@ Exercises stay the stubs that they are: nothing in a lesson depends on them.
 import contextlib
 import json
 import linecache
+import re
 import time
 from typing import Any
 
 from helpers.disk import ROOT
-from helpers.lessons import LESSONS
+from helpers.lessons import LESSONS, PATH
 from helpers.progress import Progress
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -22,8 +23,7 @@ def sections(lesson: str) -> dict[str, list[str]]:
 
     Raises ValueError for a lesson that there is not.
     """
-    if lesson not in LESSONS:
-        raise ValueError(f"there is no lesson {lesson!r}; there are {', '.join(LESSONS)}.")
+    lesson = named(lesson)
     notebook = json.loads((NOTEBOOKS / LESSONS[lesson].file).read_text(encoding="utf-8"))
     found: dict[str, list[str]] = {}
     code: list[str] = []
@@ -39,6 +39,21 @@ def sections(lesson: str) -> dict[str, list[str]]:
     return found
 
 
+def named(lesson: str) -> str:
+    """The name of a lesson of which the name, the file, the number and name, or the title is given, or the title's
+    first words. Raises ValueError where that fits none, or several.
+    """
+    plain = lambda text: re.sub(r"[\W_]+", " ", text.lower().removesuffix(".ipynb")).strip()
+    wanted = plain(lesson)
+    ways = {one.name: [plain(way) for way in (one.name, one.file, one.title, one.heading)] for one in PATH}
+    fits = [name for name, own in ways.items() if wanted in own]
+    fits = fits or [name for name, own in ways.items() if wanted and own[2].startswith(f"{wanted} ")]
+    if len(fits) != 1:
+        raise ValueError(f"there is no lesson {lesson!r}; there are {', '.join(LESSONS)}." if not fits else
+                         f"several lessons begin with {lesson!r}: {', '.join(fits)}.")
+    return fits[0]
+
+
 def catch_up(lesson: str, before: str, namespace: dict[str, Any]) -> None:
     """Run the code cells that stand before a section, in a namespace; only the progress is printed.
 
@@ -47,6 +62,7 @@ def catch_up(lesson: str, before: str, namespace: dict[str, Any]) -> None:
     """
     from IPython.utils.capture import capture_output  # what is printed, and what is displayed
 
+    lesson = named(lesson)
     all_of_them = sections(lesson)
     wanted = before.strip().lstrip("#").strip().lower()
     fits = [name for name in all_of_them if name.lower() == wanted]

@@ -9,8 +9,12 @@ output, is believed. The results:
     refused         it violates a fact, which is said
     error           its code stops, or its check was replaced
     time limit      its cell did not end, or the notebook did not come so far
-    solution shown  the answer is the solution of the exercise itself
-    not graded      the file is damaged, or not a lesson
+    solution shown  the answer is the solution of the exercise itself, or its code after solution() was called
+    not graded      the file is not there, is damaged, or is no lesson
+
+*Passed* may have a remark: that the code is the same as ours (but for names and comments), or that solution() was
+called before. Short code that is the same (one or two
+statements) proves nothing: often there is no other way to write it.
 """
 
 import ast
@@ -136,7 +140,8 @@ def _run(cells: list[str], lesson: str, exercises: list[str], limit: float) -> d
                     touched = {name: ("error", f"`check` was replaced, in code cell {i + 1}")
                                for name in found["touched"] if name in exercises} | touched
                 except _Stopped:
-                    went_wrong = ("time limit", f"its cell did not end in {left / 2:.0f} seconds")
+                    went_wrong = ("time limit", f"its cell did not end in {left / 2:.0f} seconds, half of what was "
+                                  f"left of {limit:g}")
                 except _Ended as why:
                     went_wrong = ("time limit" if "interrupted" in str(why) else "error", f"its cell {why}")
                     left_out.add(i)
@@ -233,20 +238,25 @@ def table(rows: Iterable[Row]) -> str:
 def run(notebooks: list[str], out: str | None = None, limit: float = 300.0) -> None:
     """Grade notebooks one after another, and print the table, or write it to ``out``, where nothing must be yet.
 
-    Raises DataError for a notebook that is not there, DiskError for an ``out`` that is.
+    Raises DiskError for an ``out`` that is there, before anything runs; DataError for notebooks that are not there,
+    after the others were graded.
     """
-    for file in notebooks:
-        if not Path(file).is_file():
-            raise DataError(f"{file}: there is no such file; nothing was graded.")
+    lost = [file for file in notebooks if not Path(file).is_file()]
+    if len(lost) == len(notebooks):
+        raise DataError(f"{', '.join(lost)}: there is no such file; nothing was graded.")
     if out is not None and os.path.lexists(out):
         raise DiskError(f"{out} is there already, and is left as it is; give another name, or move it away.")
     rows = []
     for number, file in enumerate(notebooks, start=1):
-        mine = grade(Path(file), limit)
+        mine = [Row(file, "", "", "not graded", "there is no such file")] if file in lost else grade(Path(file), limit)
         rows += mine
         if out is not None:
             passed = sum(row.result == "passed" for row in mine)
-            print(f"{number} of {len(notebooks)}   {file}   {passed} of {len(mine)} passed", flush=True)
+            shown = sum(row.result == "solution shown" for row in mine)
+            says = f"{passed} of {len(mine)} passed" + (f", {shown} solution shown" if shown else "")
+            if mine[0].result == "not graded":
+                says = f"not graded: {mine[0].says}"
+            print(f"{number} of {len(notebooks)}   {file}   {says}", flush=True)
         else:
             for row in mine:
                 says = f"   {row.says}" if row.says else ""
@@ -254,3 +264,5 @@ def run(notebooks: list[str], out: str | None = None, limit: float = 300.0) -> N
     if out is not None:
         write_new(Path(out), table(rows).encode("utf-8-sig"))
         print(f"the table: {out}")
+    if lost:
+        raise DataError(f"{', '.join(lost)}: there is no such file; the others were graded.")

@@ -60,14 +60,24 @@ def code(letters: Iterable[str]) -> str:
 
 
 def explain(given: str) -> str:
-    """What a code says, a line for each letter. Raises ValueError where it is not a code."""
-    form = re.fullmatch(r"(OK|[A-Za-z]+)(?:-([LDW])(\d)(\d+))?", given.strip())
-    unknown = [] if not form or form[1] == "OK" else [letter for letter in form[1] if letter not in LETTERS]
-    if not form or unknown:
+    """What a code says, a line for each letter. Codes are read aloud, so small and capital letters count as one, but
+    for those that are in LETTERS as both. Raises ValueError where it is not a code.
+    """
+    form = re.fullmatch(r"([A-Za-z]+)(?:-([LDWldw])(\d)(\d+))?", given.strip())
+    good = form is not None and form[1].upper() == "OK"
+    letters, told = {}, form[1] if form and not good else ""
+    for letter in told:
+        letter = letter if letter in LETTERS else letter.swapcase()
+        letters[letter] = LETTERS.get(letter)
+        if letter.swapcase() in LETTERS and (told.isupper() or told.islower()):  # said without capitals, perhaps
+            letters[letter] = f"{LETTERS[letter]} (if it was a {'small' if letter.isupper() else 'capital'} " \
+                              f"{letter.swapcase()}: {LETTERS[letter.swapcase()]})"
+    unknown = [letter.swapcase() for letter, says in letters.items() if says is None]
+    if form is None or unknown:
         what = f"{unknown[0]!r} is not one of its letters" if unknown else "it looks like KMv-L311, or OK-L311"
-        raise ValueError(f"{given!r} is not a code of preflight: {what}.")
-    lines = ["nothing was found"] if form[1] == "OK" else [f"{letter}  {LETTERS[letter]}" for letter in form[1]]
-    return "\n".join(lines + ([f"on {SYSTEMS[form[2]]}, with Python {form[3]}.{form[4]}"] if form[2] else []))
+        raise ValueError(f"{given!r} is not a code of preflight: {what}. (Capitals matter only for V and v.)")
+    lines = ["nothing was found"] if good else [f"{letter}  {says}" for letter, says in letters.items()]
+    return "\n".join(lines + ([f"on {SYSTEMS[form[2].upper()]}, with Python {form[3]}.{form[4]}"] if form[2] else []))
 
 
 # --- one function for each question; what it yields is what it found -----------------------------------------------
@@ -215,8 +225,7 @@ def real_cell(root: Path) -> Iterator[Finding]:
         elif helpers == "":
             yield Finding("H", f"{sys.prefix} does not know this project", AGAIN)
         elif not os.path.exists(helpers) or not ours.samefile(helpers):
-            yield Finding("H", f"notebooks import `helpers` from {helpers}, and not from {ours.parent}",
-                          "rename that file or folder, or take it out of PYTHONPATH")
+            yield another(helpers, root)
         else:
             done = ask(cell)
             if done["status"] != "ok":
@@ -230,6 +239,21 @@ def real_cell(root: Path) -> Iterator[Finding]:
     finally:
         if manager is not None:
             manager.shutdown_kernel(now=True)
+
+
+def another(found: str, root: Path) -> Finding:
+    """What to say where `helpers` is found that are not ours: those of another copy of the project, or something else
+    of that name.
+    """
+    file, theirs = Path(found), Path(found).parent.parent
+    if file.name != "__init__.py" or not file.with_name("lessons.py").exists():
+        return Finding("H", f"notebooks import `helpers` from {found}, and not from {root / 'helpers'}",
+                       "rename that file or folder, or take it out of PYTHONPATH")
+    if str(theirs) in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        return Finding("H", f"PYTHONPATH leads to the copy of the project in {theirs}, and not to {root}",
+                       "take it out of PYTHONPATH")
+    return Finding("H", f"{sys.prefix} belongs to the copy of the project in {theirs}, and not to {root}",
+                   f"work in {theirs}, or {AGAIN} in {root}, which makes an environment of its own there")
 
 
 # Where a kernel finds `helpers`; "" if nowhere.
