@@ -51,8 +51,8 @@ class OrderForm:
         self.button.on_click(lambda button: self.draw([choice.value for choice in self.choices]))
         half = (len(traits) + 1) // 2
         rows = [widgets.HBox(self.choices[:half]), widgets.HBox(self.choices[half:])]
-        head = widgets.HTML("Or order one: what it should measure, in deviations from the average. More guidance: "
-                            "nearer the order, less varied.")
+        head = widgets.HTML("Or order one: what it should measure, in deviations from the average. Guidance of 0.5 to "
+                            "1 comes best; with much more, many overshoot.")
         self.box = widgets.VBox([head, *rows, widgets.HBox([self.guidance, self.button]), self.said])
 
     def draw(self, order: Sequence[float | None]) -> None:
