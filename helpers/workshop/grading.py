@@ -13,8 +13,8 @@ output, is believed. The results:
     not graded      the file is not there, is damaged, or is no lesson
 
 *Passed* may have a remark: that the code is the same as ours (but for names and comments), or that solution() was
-called before. Short code that is the same (one or two
-statements) proves nothing: often there is no other way to write it.
+called before. Short code that is the same (one or two statements) proves nothing: often there is no other way to write
+it.
 """
 
 import ast
