@@ -149,4 +149,4 @@ def test_what_the_browser_sends_is_not_trusted(canvas):
 def test_the_canvas_carries_its_script_and_its_lines(canvas):
     state = canvas.canvas.get_state()
     assert "pointerdown" in state["_esm"] and json.dumps(state["strokes"]) and state["guides"][-1] == ["line", 21.5]
-    assert canvas.show().children[0].children[-1] is canvas.canvas
+    assert canvas.show().children[0].children[0].children[-1] is canvas.canvas

@@ -15,7 +15,7 @@ from helpers.__main__ import main
 from helpers.data.dataset import DataError, Dataset
 from helpers.data.text import make as make_texts
 from helpers.pages import own
-from helpers.runs import report
+from helpers.runs import playable, report
 
 HALF = 1e-2
 HOSTILE = ("</script><script>window.hit = 1</script>", "\"'><img src=x onerror='window.hit = 1'>", "😀 \u202egnp",
@@ -294,7 +294,7 @@ def test_a_write_that_fails_leaves_the_old_page(leaves, tmp_path, monkeypatch):
 def test_a_family_that_no_page_can_play_says_so(tmp_path, capsys):
     x = np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype(np.uint8)
     run = runs.fit(Dataset.make("noise", x, kind="image"), tmp_path / "run", epochs=1, quiet=True, model="masked")
-    assert own.kind(run) == "" and "helpers page" not in report.page(run)
+    assert playable.what(run.model) == "" and "helpers page" not in report.page(run)
     with pytest.raises(DataError, match="a page can play a VAE of images or of sounds, and a language model"):
         pages.of_run(run, tmp_path / "mine.html")
     assert main(["page", str(run.path), "--out", str(tmp_path / "mine.html")]) == 3

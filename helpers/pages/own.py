@@ -12,15 +12,11 @@ from torch import nn
 
 from helpers.disk import DiskError
 from helpers.errors import DataError
-from helpers.models.images import ImageDecoder, PlainImageDecoder
-from helpers.models.language import Language
-from helpers.models.layers import Unlabelled
+from helpers.models.images import ImageDecoder
 from helpers.models.sets import SetVAE
-from helpers.models.sounds import SoundDecoder
-from helpers.models.vae import VAE
 from helpers.pages.document import document, of_prior, pack
-from helpers.runs import sheets
-from helpers.senses import text
+from helpers.runs import playable, sheets
+from helpers.senses import sense, text
 
 FOOT = """<p>Everything happens in this page: nothing is loaded, and nothing leaves your computer. It is one file; send
 it, open it without a network. It holds the model and its labels, and no example of the data; {limits} Made with <i>From
@@ -31,22 +27,10 @@ PIECES = ("but the pieces of up to {order} characters that its n-grams count are
 BASE = ("numbers.js", "priors.js", "controls.js")
 
 
-def kind(run: Any) -> str:
-    """What the page of a run would play: "texts", "images" or "sounds"; nothing where no page can hold its model."""
-    model = run.model
-    if isinstance(model, Language):
-        return "texts" if model.labels or not model.condition else ""
-    if not isinstance(model, VAE):
-        return ""
-    if isinstance(_decoder(model), (ImageDecoder, PlainImageDecoder)):
-        return "images"
-    return "sounds" if isinstance(_decoder(model), SoundDecoder) else ""
-
-
 def page(run: Any) -> str:
     """The page of a finished ``Run``, a whole HTML document. Raises DataError for a model that no page can hold yet."""
     makers = {"texts": _texts, "images": _images, "sounds": _sounds}
-    if (found := kind(run)):
+    if found := playable.what(run.model):
         return makers[found](run, run.model)
     raise DataError(f"{run.path}: a page can play a VAE of images or of sounds, and a language model, and this run is "
                     f"{run.card['model']}; fit one with --model vae, or for texts with --model language, or send "
@@ -76,27 +60,22 @@ def _lead(run, does):
 
 def copied(run: Any) -> str:
     """What the run's report found of copies, in one sentence that can stand without it."""
-    found, what = run.report["copies"], f"{run.kind}s"
+    found, what, words = run.report["copies"], f"{run.kind}s", sense(run.kind).EXACT_COUNTS
     if found["exact"] and found["alarm"]:
         least = "at least " if found["compared with"] < run.data_card["splits"]["train"] else ""
-        same = "is word for word" if run.kind == "text" else "is, to the last detail,"
+        same = "is word for word" if words else "is, to the last detail,"
         same = same if found["exact"] == 1 else same.replace("is", "are", 1)
         says = f"{least}{found['exact']} of {found['samples']} of its {what} {same} in what it learned from."
         return says[0].upper() + says[1:]
     if found["alarm"]:
         return f"A check for copies says: {found['verdict']}"
-    none = "none was word for word in what it learned from" if run.kind == "text" else "it found no sign of copying"
+    none = "none was word for word in what it learned from" if words else "it found no sign of copying"
     return f"A check compared {found['samples']} of its {what} with what it learned from: {none}."
-
-
-def _decoder(model):
-    decoder = getattr(model, "decoder", None)
-    return decoder.network if isinstance(decoder, Unlabelled) else decoder
 
 
 def _with_codes(run, model):
     """The decoder, and facts and tensors that pages of models with codes share: the prior, whether it has labels."""
-    decoder = _decoder(model)
+    decoder = playable.decoder(model)
     facts = {"labels": list(run.names), "shared": isinstance(model, SetVAE), "prior": model.prior.plan}
     return decoder, facts, decoder.state_dict() | of_prior(model.prior)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from helpers import senses
 from helpers.data.dataset import DataError
-from helpers.runs import codes, curve, scores
+from helpers.runs import codes, curve, playable, scores
 from helpers.senses.image import DENSITIES
 
 CSS = Path(__file__).with_name("report.css")
@@ -306,12 +306,10 @@ def _data(card):
 
 
 def _next(run):
-    from helpers.pages import own
-
     out, origin = str(run.path), run.card["settings"]["origin"]
     label = [f"--label={run.names[0]}"] if run.names else []
     steps = [("Draw more", ["sample", out, "-n", "9", *label, "--seed", "1"])]
-    if own.kind(run):
+    if playable.what(run.model):
         steps.append(("Make one HTML file of it, which plays in any browser; nothing has to be installed for it",
                       ["page", out, "--out", "model.html"]))
     if origin:
