@@ -27,7 +27,7 @@ def typeface(browser, folder):
 
 
 def test_what_is_far_out_is_said(typeface):
-    told = typeface.page.locator("#told")
+    told = typeface.page.locator("#far")
     typeface.page.get_by_role("button", name="Back to the middle").click()
     picture(typeface, "sheet")
     assert told.inner_text() == ""

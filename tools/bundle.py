@@ -34,7 +34,7 @@ COMPUTER = make_venv.computer()
 FILE = f"{NAME}-{COMPUTER.replace(' ', '-').lower()}-py{PYTHON.replace('.', '')}.zip"
 
 UNIX = """     make lab      opens the first notebook in JupyterLab
-     make test     checks everything: the code, and that every notebook gives what it shows (half an hour or more)
+     make test     checks everything: the code, and that every notebook gives what it shows (forty minutes)
 
    The first one also installs the packages, from the folder wheels into the new folder .venv: a few minutes, once.
    If it finds another Python than {python}, name one: make lab PYTHON=python{python}

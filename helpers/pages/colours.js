@@ -90,7 +90,9 @@ function show() {
   const hex = byId("colour").value, found = namesFor(hex, temperature.value, turn);
   byId("names").replaceChildren(...found.map((name) => element("li", {}, name)));
   const help = temperature.value < 1 ? "raise the temperature" : "ask for other names";
-  say(found.length ? `For the colour ${hex}.` : `No name for ${hex} came: ${help}.`);
+  const few = `: of ${draws} names, only ${found.length} ${found.length === 1 ? "was" : "were"} new, of words that ` +
+    "people use in such places, and unlike the others";
+  say(found.length ? `For the colour ${hex}${found.length < 5 ? few : ""}.` : `No name for ${hex} came: ${help}.`);
 }
 
 function paint() {

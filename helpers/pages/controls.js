@@ -132,8 +132,8 @@ class Designer {
 
   /** Say what of an order came, measured on what is shown. */
   tell() {
-    const far = this.far(this.code) ? "This is far from all that the model learned from: expect odd results." : "";
-    if (this.ordered === null) return this.say(far);
+    say(this.far(this.code) ? "This is far from all that the model learned from: expect odd results." : "", "far");
+    if (this.ordered === null) return this.say("");
     const { traits, c_mean, c_deviation } = this.facts, found = this.measured();
     const parts = traits.map((name, k) => {
       const came = (found[name] - c_mean[k]) / c_deviation[k], wish = this.ordered[k];
@@ -141,8 +141,8 @@ class Designer {
       return `${name} ${signed(came)}${Number.isNaN(wish) ? "" : ` (ordered ${signed(wish)}${missed})`}`;
     });
     const missed = parts.some((part) => part.includes("missed"));
-    const help = missed ? "Missed: draw again, move guidance, or order less at once." : "";
-    return this.say(`Measured, in deviations from the average: ${parts.join(", ")}. ${help} ${far}`);
+    const help = missed ? " Missed: draw again, move guidance, or order less, and nearer to 0." : "";
+    return this.say(`Measured, in deviations from the average: ${parts.join(", ")}.${help}`);
   }
 
   /** Beside the button to those who look and to those who listen; on narrow screens beside the picture, too. */

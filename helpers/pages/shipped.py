@@ -110,7 +110,7 @@ def colours() -> str:
     """The namer of colours."""
     return document(
         "Colour namer",
-        "Pick a colour. A network that was told it writes a hundred names; others choose the five best.",
+        "Pick a colour. A network that was told it writes a hundred names; others choose the best, up to five.",
         ("colours.html",), ("numbers.js", "controls.js", "gru.js", "colours.js"), naming.facts(),
         FOOT.format(lesson="Text: name a colour", limits="The networks learned from 679 names that visitors of a web "
                     "site gave (the XKCD colour survey, CC0). A name is made of words in that list, and is not itself "
