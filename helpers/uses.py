@@ -1,7 +1,7 @@
 """What a model of p(x) is good for beside drawing: it classifies, fills in, and rings where something is odd.
 
 Each is one call on any model that offers what it takes (``helpers.models.contract``); for one that does not, ValueError
-says in a sentence what it lacks. Arrays go in and come out. The lessons that Put it to work measure all of it.
+says in a sentence what it lacks. Arrays go in and come out. The two lessons "Put it to work" measure all of it.
 """
 
 import math
